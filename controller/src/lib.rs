@@ -1,0 +1,1 @@
+//! The controller as a library: sources, engine, xDS server.

@@ -1,0 +1,1 @@
+//! Reads a Kubernetes API server: the only crate that may.

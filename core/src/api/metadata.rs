@@ -1,0 +1,153 @@
+//! The part of `metadata` that is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::name::ObjectName;
+
+/// An instant in seconds since the Unix epoch, written as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// An instant so many seconds after the Unix epoch.
+    pub fn from_unix(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the Unix epoch.
+    pub fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// Reads `2026-01-31T23:59:59Z`; a fraction of a second is dropped.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_suffix('Z')?;
+        let (date, time) = rest.split_once('T')?;
+        let time = time.split_once('.').map_or(time, |(whole, _)| whole);
+        let [year, month, day] = numbers(date, '-')?;
+        let [hour, minute, second] = numbers(time, ':')?;
+        if !(1..=12).contains(&month)
+            || !(1..=31).contains(&day)
+            || hour > 23
+            || minute > 59
+            || second > 60
+        {
+            return None;
+        }
+        Some(Self(
+            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second,
+        ))
+    }
+}
+
+fn numbers(text: &str, separator: char) -> Option<[i64; 3]> {
+    let mut parts = text
+        .split(separator)
+        .map(|p| p.parse::<u32>().ok().map(i64::from));
+    let out = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(out)
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms", `days_from_civil`).
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom(format!("{text:?} is not an RFC 3339 time in UTC")))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}
+
+/// The part of an object's metadata that is read; everything else is dropped at the edge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// The name.
+    pub name: Arc<str>,
+    /// The namespace; empty for cluster-scoped kinds.
+    #[serde(default)]
+    pub namespace: Arc<str>,
+    /// When the API server created the object; unset for files.
+    #[serde(default)]
+    pub creation_timestamp: Option<Timestamp>,
+    /// The generation of the spec; unset for files.
+    #[serde(default)]
+    pub generation: Option<i64>,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Annotations.
+    #[serde(default)]
+    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Metadata {
+    /// Namespace and name.
+    pub fn object_name(&self) -> ObjectName {
+        ObjectName {
+            namespace: Arc::clone(&self.namespace),
+            name: Arc::clone(&self.name),
+        }
+    }
+
+    /// The value of the first of `keys` that is annotated.
+    pub fn annotation(&self, keys: &[&str]) -> Option<&str> {
+        keys.iter()
+            .find_map(|key| self.annotations.get(*key))
+            .map(AsRef::as_ref)
+    }
+
+    /// Orders objects by age, the oldest first; without a time an object counts as youngest, and
+    /// equal ages are ordered by namespace and name.
+    pub fn seniority(&self) -> (bool, Option<Timestamp>, ObjectName) {
+        (
+            self.creation_timestamp.is_none(),
+            self.creation_timestamp,
+            self.object_name(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_the_api_server_writes_them() {
+        assert_eq!(Timestamp::parse("1970-01-01T00:00:00Z"), Some(Timestamp(0)));
+        assert_eq!(
+            Timestamp::parse("2000-02-29T12:00:00Z"),
+            Some(Timestamp(951_825_600))
+        );
+        assert_eq!(
+            Timestamp::parse("2026-11-23T20:00:01.5Z"),
+            Some(Timestamp(1_795_464_001))
+        );
+        for bad in [
+            "",
+            "2026-11-23",
+            "2026-13-01T00:00:00Z",
+            "2026-11-23T20:00:01+01:00",
+            "x-y-zTa:b:cZ",
+        ] {
+            assert_eq!(Timestamp::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Turns the neutral model into Envoy resources.
+
+mod resource;
+
+pub use resource::{Resource, ResourceKey, ResourceType, Version};

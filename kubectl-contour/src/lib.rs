@@ -1,0 +1,1 @@
+//! The commands of the plugin, as a library for the tests.

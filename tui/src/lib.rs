@@ -1,0 +1,1 @@
+//! Terminal views of routes and upstream health, and their state.
