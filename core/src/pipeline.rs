@@ -116,8 +116,6 @@ pub struct ObjectStatus {
     pub state: State,
     /// Everything to tell its owner, errors first.
     pub diagnostics: Vec<Diagnostic>,
-    /// The resources that it had a part in.
-    pub resources: Vec<ResourceKey>,
 }
 
 /// The `currentStatus` of an IngressRoute, contour-compatible.
@@ -169,6 +167,14 @@ impl Pipeline {
     /// What became of every object of a kind that has a status.
     pub fn statuses(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<ObjectStatus>)> {
         std::iter::empty()
+    }
+
+    /// The resources that an object had a part in.
+    ///
+    /// # Cost
+    /// Follows the number of those resources.
+    pub fn resources_of(&self, _object: &ObjectRef) -> Vec<ResourceKey> {
+        Vec::new()
     }
 
     /// The objects that had a part in a resource.
