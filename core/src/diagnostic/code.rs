@@ -72,6 +72,9 @@ codes! {
     InvalidName "CTR009" Error
         "A name or namespace is not one that Kubernetes accepts."
         "Use lower-case letters, digits and '-'.";
+    FileUnreadable "CTR010" Error
+        "A file or directory of the source cannot be read; what it said before stays in force."
+        "Give the controller permission to read it, put it back, or remove it for good.";
 
     FqdnMissing "CTR101" Error
         "A root IngressRoute names no host."
