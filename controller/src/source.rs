@@ -1,0 +1,74 @@
+//! Where objects come from.
+
+pub mod directory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use contour_core::diagnostic::Diagnostic;
+use contour_core::manifest::Spans;
+use contour_core::name::ObjectRef;
+use contour_core::pipeline::Change;
+use tokio::sync::mpsc;
+
+/// Where objects come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Manifests in a directory and its subdirectories, watched.
+    Directory(PathBuf),
+    /// Changes made by the program itself. The source counts as in sync after the first batch,
+    /// which may be empty. Closing the channel keeps the last state in force.
+    Channel(mpsc::Receiver<Vec<Change>>),
+}
+
+/// Something that a source has to tell the engine, taken whole or not at all.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What changed of the world.
+    pub changes: Vec<Change>,
+    /// Where objects now stand; `None` for those that stand nowhere any more.
+    pub places: Vec<(ObjectRef, Option<Arc<Spans>>)>,
+    /// All that is wrong with a file as a file, by its name; empty if all is well again.
+    pub problems: Vec<(Arc<str>, Vec<Diagnostic>)>,
+    /// The files that were read or went away.
+    pub files: Vec<Arc<str>>,
+    /// Whether the source has now told all that there was when it started.
+    pub synced: bool,
+}
+
+impl Batch {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+            && self.places.is_empty()
+            && self.problems.is_empty()
+            && !self.synced
+    }
+}
+
+/// Why a source could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The directory is not there or cannot be listed.
+    #[error("cannot read the directory {path}: {source}; create it, or name another with --source", path = path.display())]
+    Directory {
+        /// The directory as given.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The path is not a directory.
+    #[error("{path} is not a directory; name the directory that holds the manifests with --source", path = path.display())]
+    NotADirectory {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The directory cannot be watched.
+    #[error("cannot watch the directory {path}: {message}; if a limit is reached, raise fs.inotify.max_user_watches or max_user_instances", path = path.display())]
+    Watch {
+        /// The directory as given.
+        path: PathBuf,
+        /// What the system says.
+        message: String,
+    },
+}

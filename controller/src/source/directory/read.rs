@@ -1,0 +1,246 @@
+//! Reads single files and lists directories; the only part of the source that touches the disk.
+
+use std::fs::{self, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Signature {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Which directory a path leads to: a directory that is removed and made again is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+/// The identity of the directory at `path`, symbolic links followed.
+pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        Ok(Identity(metadata.dev(), metadata.ino()))
+    } else {
+        Err(io::ErrorKind::NotADirectory.into())
+    }
+}
+
+/// What a path was found to be.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Nothing is there.
+    Missing,
+    /// A directory.
+    Directory,
+    /// A file whose content was not read, and why.
+    Refused(Signature, Refusal),
+    /// A file, read.
+    Text(Signature, String),
+}
+
+/// Why a file was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The system says no.
+    Unreadable(String),
+    /// It has this many bytes, which is too many.
+    TooLarge(u64),
+    /// It is not UTF-8 from this byte on.
+    NotText(usize),
+}
+
+/// Reads the file at `path` unless it is larger than `limit` bytes.
+pub(super) fn read(path: &Path, limit: usize) -> Reading {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Reading::Missing,
+        Err(error) => return Reading::Refused(nowhere(), unreadable(&error)),
+    };
+    if metadata.is_dir() {
+        return Reading::Directory;
+    }
+    let signature = Signature::of(&metadata);
+    // A pipe would block the reader for ever, a device might never end.
+    if !metadata.is_file() {
+        let refusal = Refusal::Unreadable("it is not a regular file".to_owned());
+        return Reading::Refused(signature, refusal);
+    }
+    if metadata.size() > limit as u64 {
+        return Reading::Refused(signature, Refusal::TooLarge(metadata.size()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.size()).unwrap_or(0) + 1);
+    let outcome =
+        fs::File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Missing,
+        Err(error) => Reading::Refused(signature, unreadable(&error)),
+        Ok(count) if count > limit => Reading::Refused(signature, Refusal::TooLarge(count as u64)),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => Reading::Text(signature, text),
+            Err(error) => Reading::Refused(
+                signature,
+                Refusal::NotText(error.utf8_error().valid_up_to()),
+            ),
+        },
+    }
+}
+
+fn nowhere() -> Signature {
+    Signature {
+        device: 0,
+        inode: 0,
+        size: 0,
+        modified: (0, 0),
+        changed: (0, 0),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Refusal {
+    Refusal::Unreadable(error.to_string())
+}
+
+/// Whether the file at `path` is complete as soon as its name appears: a symbolic link, or a
+/// further hard link. A file that was just created will be written and closed.
+pub(super) fn appears_whole(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink() || (m.is_file() && m.nlink() > 1))
+}
+
+/// How long a new file without further hard links may take until it is closed.
+pub(super) const CREATION: Duration = Duration::from_millis(200);
+
+/// Whether a name is that of a manifest.
+pub(super) fn is_manifest(path: &Path) -> bool {
+    let hidden = path
+        .file_name()
+        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let known = path
+        .extension()
+        .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+    known && !hidden
+}
+
+/// A listing of a directory and its subdirectories.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// The manifests, each with its signature if it could be had.
+    pub(super) files: Vec<(PathBuf, Option<Signature>)>,
+    /// Directories that could not be listed, and why.
+    pub(super) unreadable: Vec<(PathBuf, String)>,
+}
+
+/// Lists manifests below `root`, in the order of their paths. Hidden names are left out, symbolic
+/// links to directories are not followed (they might lead in circles).
+pub(super) fn list(root: &Path) -> Listing {
+    let mut listing = Listing::default();
+    let mut directories = vec![root.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        if let Err(error) = list_one(&directory, &mut directories, &mut listing) {
+            // What vanishes while we look at it was not there.
+            if error.kind() != io::ErrorKind::NotFound || directory == root {
+                listing.unreadable.push((directory, error.to_string()));
+            }
+        }
+    }
+    listing.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    listing
+}
+
+fn list_one(
+    directory: &Path,
+    directories: &mut Vec<PathBuf>,
+    listing: &mut Listing,
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            directories.push(path);
+        } else if is_manifest(&path) {
+            let signature = fs::metadata(&path).ok().map(|m| Signature::of(&m));
+            listing.files.push((path, signature));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_visible_manifests_are_read() {
+        for (name, expected) in [
+            ("a.yaml", true),
+            ("d/a.yml", true),
+            ("a.json", true),
+            ("a.yaml~", false),
+            (".a.yaml", false),
+            (".a.yaml.swp", false),
+            ("a.txt", false),
+            ("yaml", false),
+        ] {
+            assert_eq!(is_manifest(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_regular_text_file_of_bounded_size_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        assert!(matches!(read(&path, 10), Reading::Missing));
+        assert!(matches!(read(dir.path(), 10), Reading::Directory));
+        fs::write(&path, "12345678901").unwrap();
+        assert!(matches!(
+            read(&path, 10),
+            Reading::Refused(_, Refusal::TooLarge(11))
+        ));
+        fs::write(&path, b"abc\xff").unwrap();
+        assert!(matches!(
+            read(&path, 10),
+            Reading::Refused(_, Refusal::NotText(3))
+        ));
+        fs::write(&path, "abc").unwrap();
+        assert!(matches!(read(&path, 10), Reading::Text(_, text) if text == "abc"));
+        assert!(matches!(
+            read(Path::new("/dev/null"), 10),
+            Reading::Refused(_, Refusal::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn a_listing_leaves_out_hidden_names_and_is_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a/z.json", ".git/x.yaml", "a/.x.yaml", "c.txt"] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
+        let names: Vec<_> = list(dir.path())
+            .files
+            .iter()
+            .map(|(p, _)| p.strip_prefix(dir.path()).unwrap().display().to_string())
+            .collect();
+        assert_eq!(names, ["a/z.json", "b.yaml"]);
+    }
+}
