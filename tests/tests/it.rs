@@ -1,0 +1,10 @@
+//! All integration tests, in one binary.
+
+#![cfg(test)]
+
+#[path = "it/architecture.rs"]
+mod architecture;
+#[path = "it/harness.rs"]
+mod harness;
+#[path = "it/tidy.rs"]
+mod tidy;
