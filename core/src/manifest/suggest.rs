@@ -1,0 +1,80 @@
+//! The name that was probably meant.
+
+/// The candidate nearest to `name`, if one is near enough to be meant.
+pub(super) fn nearest<'c>(
+    name: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
+    if name.len() > 64 {
+        return None;
+    }
+    let wanted: Vec<char> = name.to_lowercase().chars().collect();
+    let tolerance = (wanted.len() / 3).max(1);
+    candidates
+        .map(|candidate| {
+            let letters: Vec<char> = candidate.to_lowercase().chars().collect();
+            (distance(&wanted, &letters), candidate)
+        })
+        .filter(|(distance, _)| *distance <= tolerance)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// A hint that lists what is known.
+pub(super) fn known(names: &[&str]) -> String {
+    let list: Vec<_> = names.iter().map(|n| format!("`{n}`")).collect();
+    format!("Known here: {}.", list.join(", "))
+}
+
+/// How many letters to insert, drop, replace or swap with their neighbour.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut last_a = None;
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        let mut last_b = None;
+        for (j, y) in b.iter().enumerate() {
+            let at =
+                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX - 1);
+            let mut cost = (at(&above, j) + usize::from(x != y))
+                .min(at(&above, j + 1) + 1)
+                .min(at(&row, j) + 1);
+            if last_a == Some(y) && last_b == Some(x) && j > 0 {
+                cost = cost.min(at(&before, j - 1) + 1);
+            }
+            row.push(cost);
+            last_b = Some(y);
+        }
+        before = std::mem::replace(&mut above, row);
+        last_a = Some(x);
+    }
+    above.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested_if_it_is_near() {
+        let fields = ["match", "services", "delegate", "permitInsecure"];
+        for (name, want) in [
+            ("servces", Some("services")),
+            ("service", Some("services")),
+            ("sevrices", Some("services")),
+            ("SERVICES", Some("services")),
+            ("permitinsecure", Some("permitInsecure")),
+            ("mach", Some("match")),
+            ("x", None),
+            ("", None),
+            ("timeoutPolicy", None),
+        ] {
+            assert_eq!(nearest(name, fields.into_iter()), want, "{name}");
+        }
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        assert_eq!(distance(&chars("ab"), &chars("ba")), 1);
+        assert_eq!(distance(&chars("kitten"), &chars("sitting")), 3);
+        assert_eq!(distance(&chars(""), &chars("abc")), 3);
+    }
+}
