@@ -3,9 +3,15 @@
 //! Pure: no I/O, clock, environment, randomness, threads or async. The modules stand in reading
 //! order; each uses only those above it (`tests/tests/it/architecture.rs` enforces it).
 
-pub mod api;
-pub mod diagnostic;
-pub mod manifest;
 pub mod name;
-pub mod pipeline;
+pub mod diagnostic;
+pub mod options;
+pub mod incremental;
+pub mod api;
+pub mod manifest;
+pub mod ir;
+pub mod lower;
+pub mod store;
+pub mod resolve;
 pub mod xds;
+pub mod pipeline;

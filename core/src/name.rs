@@ -56,9 +56,7 @@ impl Kind {
 
     /// The kind behind an `apiVersion` and `kind`, if it is one that the pipeline reads.
     pub fn from_gvk(api_version: &str, kind: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|k| k.as_str() == kind && k.api_version() == api_version)
+        Self::ALL.into_iter().find(|k| k.as_str() == kind && k.api_version() == api_version)
     }
 }
 
@@ -80,18 +78,12 @@ pub struct ObjectName {
 impl ObjectName {
     /// Puts a namespace and a name together.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 
     /// The same name read as an object of `kind`.
     pub fn of(&self, kind: Kind) -> ObjectRef {
-        ObjectRef {
-            kind,
-            name: self.clone(),
-        }
+        ObjectRef { kind, name: self.clone() }
     }
 }
 
@@ -123,10 +115,7 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// Puts kind, namespace and name together.
     pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            kind,
-            name: ObjectName::new(namespace, name),
-        }
+        Self { kind, name: ObjectName::new(namespace, name) }
     }
 }
 
@@ -146,9 +135,7 @@ impl fmt::Debug for ObjectRef {
 pub fn is_dns_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=63).contains(&bytes.len())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         && bytes.first() != Some(&b'-')
         && bytes.last() != Some(&b'-')
 }
@@ -189,11 +176,7 @@ impl Fqdn {
             return Err(FqdnError::Wildcard);
         }
         let folded = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        if is_dns_subdomain(&folded) {
-            Ok(Self(folded.into()))
-        } else {
-            Err(FqdnError::NotDns)
-        }
+        if is_dns_subdomain(&folded) { Ok(Self(folded.into())) } else { Err(FqdnError::NotDns) }
     }
 
     /// The name as text.
@@ -228,14 +211,8 @@ impl FieldPath {
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
         let plain = !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        Self(if plain {
-            format!("{}.{name}", self.0)
-        } else {
-            format!("{}[{name:?}]", self.0)
-        })
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        Self(if plain { format!("{}.{name}", self.0) } else { format!("{}[{name:?}]", self.0) })
     }
 
     /// The path of element `index` of this list.
@@ -262,31 +239,19 @@ mod tests {
 
     #[test]
     fn a_host_name_is_folded_and_checked() {
-        assert_eq!(
-            Fqdn::parse("Foo.Example.COM.").unwrap().as_str(),
-            "foo.example.com"
-        );
+        assert_eq!(Fqdn::parse("Foo.Example.COM.").unwrap().as_str(), "foo.example.com");
         assert_eq!(Fqdn::parse(""), Err(FqdnError::Empty));
         assert_eq!(Fqdn::parse("*.example.com"), Err(FqdnError::Wildcard));
-        for bad in [
-            "a..b", "-a.b", "a b", "a\r\nb", "é.com", "a.com..", ".", "a:80", "a_b.com",
-        ] {
+        for bad in ["a..b", "-a.b", "a b", "a\r\nb", "é.com", "a.com..", ".", "a:80", "a_b.com"] {
             assert_eq!(Fqdn::parse(bad), Err(FqdnError::NotDns), "{bad:?}");
         }
-        assert_eq!(
-            Fqdn::parse(&"a.".repeat(127)).map(|f| f.as_str().len()),
-            Ok(253)
-        );
+        assert_eq!(Fqdn::parse(&"a.".repeat(127)).map(|f| f.as_str().len()), Ok(253));
         assert_eq!(Fqdn::parse(&"a".repeat(64)), Err(FqdnError::NotDns));
     }
 
     #[test]
     fn a_field_path_reads_as_in_kubectl_explain() {
-        let path = FieldPath::root()
-            .field("spec")
-            .field("routes")
-            .index(2)
-            .field("a/b");
+        let path = FieldPath::root().field("spec").field("routes").index(2).field("a/b");
         assert_eq!(path.as_str(), ".spec.routes[2][\"a/b\"]");
     }
 }

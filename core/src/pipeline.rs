@@ -1,12 +1,21 @@
 //! The façade: owns the objects and what was made of them; the only thing consumers construct.
 
-use std::collections::BTreeMap;
+mod reports;
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::{Object, Timestamp};
 use crate::diagnostic::Diagnostic;
-use crate::name::ObjectRef;
-use crate::xds::{Resource, ResourceKey};
+use crate::incremental::Dependencies;
+use crate::lower::{Fragment, lower};
+use crate::name::{Fqdn, Kind, ObjectRef};
+pub use crate::options::{Bind, Options, TlsLayout};
+use crate::pipeline::reports::Reports;
+use crate::pipeline::units::{Shared, Unit, UnitValue};
+use crate::store::{Fact, Store};
+use crate::xds::{self, Chain, Resource, ResourceKey};
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -20,82 +29,6 @@ pub enum Change {
     Undecodable(ObjectRef, Arc<[Diagnostic]>),
     /// Time has come to this instant; certificates may have expired.
     Clock(Timestamp),
-}
-
-/// Settings of the translation; they hold for the lifetime of a [`Pipeline`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Where plain HTTP is served.
-    pub http: Bind,
-    /// Where HTTPS is served.
-    pub https: Bind,
-    /// Where `/ready` and `/stats/prometheus` are served; `None` for nowhere.
-    pub stats: Option<Bind>,
-    /// Access log of the plain HTTP listener; empty for none.
-    pub http_access_log: Arc<str>,
-    /// Access log of the HTTPS listener; empty for none.
-    pub https_access_log: Arc<str>,
-    /// Namespaces in which roots are allowed; empty for all.
-    pub root_namespaces: Vec<Arc<str>>,
-    /// Ingress classes that are served; empty for objects without class and of class `contour`.
-    pub ingress_classes: Vec<Arc<str>>,
-    /// Whether endpoints may have loopback addresses (files on the operator's own machine).
-    pub allow_loopback_endpoints: bool,
-    /// Whether `permitInsecure` is ignored.
-    pub disable_permit_insecure: bool,
-    /// Whether listeners expect the PROXY protocol.
-    pub use_proxy_protocol: bool,
-    /// How hosts with TLS are laid out in the listener.
-    pub tls_layout: TlsLayout,
-}
-
-/// How hosts with TLS are laid out in the HTTPS listener.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsLayout {
-    /// One filter chain for each TLS profile; certificates on demand by SNI. A change costs the
-    /// same at any number of hosts. Excludes TLS session resumption. Needs Envoy 1.37.
-    #[default]
-    OnDemand,
-    /// One filter chain for each host, with session resumption. A change of a host with TLS costs
-    /// Envoy in proportion to the number of hosts.
-    PerHost,
-}
-
-/// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bind {
-    /// An IP address.
-    pub address: std::net::IpAddr,
-    /// The port.
-    pub port: u16,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let any = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        Self {
-            http: Bind {
-                address: any,
-                port: 8080,
-            },
-            https: Bind {
-                address: any,
-                port: 8443,
-            },
-            stats: Some(Bind {
-                address: any,
-                port: 8002,
-            }),
-            http_access_log: "/dev/stdout".into(),
-            https_access_log: "/dev/stdout".into(),
-            root_namespaces: Vec::new(),
-            ingress_classes: Vec::new(),
-            allow_loopback_endpoints: false,
-            disable_permit_insecure: false,
-            use_proxy_protocol: false,
-            tls_layout: TlsLayout::default(),
-        }
-    }
 }
 
 /// What a batch of changes led to.
@@ -129,20 +62,59 @@ pub enum State {
     Orphaned,
 }
 
+impl State {
+    /// The word as IngressRoute's `currentStatus` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
 /// The single writer of the world.
+#[derive(Debug)]
 pub struct Pipeline {
-    _private: (),
+    options: Options,
+    store: Store,
+    dependencies: Dependencies<Unit, Fact>,
+    values: BTreeMap<Unit, UnitValue>,
+    /// Clusters and endpoints, which many hosts share.
+    shared: Shared,
+    /// Hosts that need something of the TLS listener.
+    chains: BTreeMap<Fqdn, Chain>,
+    resources: BTreeMap<ResourceKey, Arc<Resource>>,
+    reports: Reports,
 }
 
 impl Pipeline {
     /// A pipeline over an empty world.
-    pub fn new(_options: Options) -> Self {
-        Self { _private: () }
+    pub fn new(options: Options) -> Self {
+        let mut pipeline = Self {
+            options,
+            store: Store::default(),
+            dependencies: Dependencies::default(),
+            values: BTreeMap::new(),
+            shared: Shared::default(),
+            chains: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            reports: Reports::default(),
+        };
+        pipeline.publish_listeners(&mut Outcome::default());
+        pipeline
     }
 
-    /// The resources and statuses that exist before any object does: the listeners.
+    /// The settings.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The resources that exist before any object does: the listeners.
     pub fn initial(&self) -> Outcome {
-        Outcome::default()
+        let all =
+            self.resources.iter().map(|(key, resource)| (key.clone(), Some(Arc::clone(resource))));
+        Outcome { resources: all.collect(), ..Outcome::default() }
     }
 
     /// Applies changes, computes again what read something that they touched, and says what
@@ -150,35 +122,138 @@ impl Pipeline {
     ///
     /// # Cost
     /// Follows the size of the changes, not of the world.
-    pub fn apply(&mut self, _changes: Vec<Change>) -> Outcome {
-        Outcome::default()
+    pub fn apply(&mut self, changes: Vec<Change>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            self.take_in(change, &mut touched);
+        }
+        let mut dirty = BTreeSet::new();
+        for fact in &touched {
+            self.dependencies.affected(fact, &mut dirty);
+            if let Fact::Host(fqdn) = fact {
+                dirty.insert(Unit::Host(fqdn.clone()));
+            }
+        }
+        let mut chains_differ = false;
+        // Hosts come before endpoints in the order of units, and decide which endpoints there are.
+        for unit in &dirty {
+            if let Unit::Host(fqdn) = unit {
+                outcome.units += 1;
+                chains_differ |= self.compute_host(fqdn, &mut outcome);
+            }
+        }
+        let mut endpoints = self.shared.take_new_endpoints();
+        endpoints.extend(dirty.into_iter().filter_map(|unit| match unit {
+            Unit::Endpoints(name) => Some(name),
+            Unit::Host(_) => None,
+        }));
+        for name in endpoints {
+            outcome.units += 1;
+            self.compute_endpoints(&name, &mut outcome);
+        }
+        if chains_differ {
+            self.publish_listeners(&mut outcome);
+        }
+        outcome.statuses = self.reports.take_changed();
+        outcome
     }
 
-    /// All resources in force.
+    /// All resources in force, ordered by key.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        std::iter::empty()
+        self.resources.values()
     }
 
-    /// What became of an object.
-    pub fn status(&self, _object: &ObjectRef) -> Option<&Arc<ObjectStatus>> {
-        None
+    /// A resource in force.
+    pub fn resource(&self, key: &ResourceKey) -> Option<&Arc<Resource>> {
+        self.resources.get(key)
     }
 
-    /// What became of every object of a kind that has a status.
+    /// What became of an object; `None` if there is nothing to say of it.
+    pub fn status(&self, object: &ObjectRef) -> Option<&Arc<ObjectStatus>> {
+        self.reports.status(object)
+    }
+
+    /// What became of every object of a kind that has a status, and of every other object of
+    /// which there is something to say.
     pub fn statuses(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<ObjectStatus>)> {
-        std::iter::empty()
+        self.reports.statuses()
     }
 
-    /// The resources that an object had a part in.
+    /// How many objects of a kind are in force.
     ///
     /// # Cost
-    /// Follows the number of those resources.
-    pub fn resources_of(&self, _object: &ObjectRef) -> Vec<ResourceKey> {
-        Vec::new()
+    /// Follows the number of objects of the kind.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.store.count(kind)
     }
 
-    /// The objects that had a part in a resource.
-    pub fn owners(&self, _resource: &ResourceKey) -> Vec<ObjectRef> {
-        Vec::new()
+    fn take_in(&mut self, change: Change, touched: &mut BTreeSet<Fact>) {
+        match change {
+            Change::Apply(object, manifest) => {
+                let reference = object.reference();
+                match lower(&object, &self.options) {
+                    Some((fragment, found)) => {
+                        let is_root = matches!(&fragment, Fragment::IngressRoute(route) if route.root.is_some());
+                        let own = manifest.iter().cloned().chain(found).collect();
+                        self.reports.set_own(&reference, own, is_root);
+                        self.store.replace(&reference, Some(fragment), touched);
+                    }
+                    None => self.remove(&reference, touched),
+                }
+            }
+            Change::Delete(reference) => self.remove(&reference, touched),
+            Change::Undecodable(reference, diagnostics) => {
+                // One that was never read may be a root: nothing is known of it but its faults.
+                let is_root = match self.store.get(&reference) {
+                    Some(Fragment::IngressRoute(route)) => route.root.is_some(),
+                    _ => true,
+                };
+                self.reports.set_own(&reference, diagnostics.to_vec(), is_root);
+            }
+            Change::Clock(now) => self.store.set_time(now, touched),
+        }
+    }
+
+    fn remove(&mut self, reference: &ObjectRef, touched: &mut BTreeSet<Fact>) {
+        self.reports.remove_own(reference);
+        self.store.replace(reference, None, touched);
+    }
+
+    fn publish_listeners(&mut self, outcome: &mut Outcome) {
+        let built = xds::listeners(&self.options, self.chains.values());
+        let before: Vec<ResourceKey> = self.keys_of(xds::ResourceType::Listener).cloned().collect();
+        for key in before.iter().filter(|key| !built.iter().any(|r| r.key == **key)) {
+            self.publish(key, None, outcome);
+        }
+        for resource in built {
+            let key = resource.key.clone();
+            self.publish(&key, Some(Arc::new(resource)), outcome);
+        }
+    }
+
+    fn keys_of(&self, kind: xds::ResourceType) -> impl Iterator<Item = &ResourceKey> {
+        let first = ResourceKey::new(kind, "");
+        self.resources.range(first..).map(|(key, _)| key).take_while(move |key| key.kind == kind)
+    }
+
+    /// Puts a resource in force or out of it, and tells so if that makes a difference.
+    fn publish(
+        &mut self,
+        key: &ResourceKey,
+        resource: Option<Arc<Resource>>,
+        outcome: &mut Outcome,
+    ) {
+        if self.resources.get(key) == resource.as_ref() {
+            return;
+        }
+        match &resource {
+            Some(resource) => self.resources.insert(key.clone(), Arc::clone(resource)),
+            None => self.resources.remove(key),
+        };
+        outcome.resources.insert(key.clone(), resource);
     }
 }
+
+#[cfg(test)]
+mod tests;

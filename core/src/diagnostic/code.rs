@@ -272,9 +272,7 @@ mod tests {
     #[test]
     fn codes_are_unique_and_in_order() {
         let all: Vec<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
-        let sorted: Vec<_> = BTreeSet::from_iter(all.iter().copied())
-            .into_iter()
-            .collect();
+        let sorted: Vec<_> = all.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         assert_eq!(all, sorted);
     }
 

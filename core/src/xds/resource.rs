@@ -87,10 +87,7 @@ pub struct ResourceKey {
 impl ResourceKey {
     /// Puts type and name together.
     pub fn new(kind: ResourceType, name: impl Into<Arc<str>>) -> Self {
-        Self {
-            kind,
-            name: name.into(),
-        }
+        Self { kind, name: name.into() }
     }
 }
 
@@ -156,12 +153,7 @@ impl Resource {
     /// Makes a resource of an encoded message.
     pub fn new(key: ResourceKey, body: Vec<u8>, requires: Vec<ResourceKey>) -> Self {
         let version = Version::of(&body);
-        Self {
-            key,
-            version,
-            body: body.into(),
-            requires: requires.into(),
-        }
+        Self { key, version, body: body.into(), requires: requires.into() }
     }
 }
 

@@ -1,0 +1,158 @@
+use super::*;
+use crate::diagnostic::Code;
+use crate::manifest;
+use crate::xds::ResourceType;
+
+const WORLD: &str = r"
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: shop, namespace: demo}
+spec:
+  virtualhost: {fqdn: Shop.example.com}
+  routes:
+  - match: /
+    services:
+    - {name: blue, port: 80, weight: 90}
+    - {name: green, port: 80, weight: 10}
+  - match: /team
+    delegate: {name: team, namespace: team}
+---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: team, namespace: team}
+spec:
+  routes:
+  - match: /team/a
+    services: [{name: a, port: 80}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: blue, namespace: demo}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: green, namespace: demo}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: blue-1, namespace: demo, labels: {kubernetes.io/service-name: blue}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints:
+- addresses: [10.0.0.2]
+- addresses: [10.0.0.1]
+- addresses: [127.0.0.1]
+";
+
+fn changes(text: &str) -> Vec<Change> {
+    let manifest = manifest::read("world.yaml", text, manifest::Limits::default());
+    assert!(manifest.diagnostics.is_empty(), "{:?}", manifest.diagnostics);
+    let documents = manifest.documents.into_iter();
+    documents
+        .map(|d| {
+            Change::Apply(Box::new(d.object.expect("the test's own text")), d.diagnostics.into())
+        })
+        .collect()
+}
+
+fn names(pipeline: &Pipeline, kind: ResourceType) -> Vec<String> {
+    pipeline.resources().filter(|r| r.key.kind == kind).map(|r| r.key.name.to_string()).collect()
+}
+
+fn codes(pipeline: &Pipeline, kind: Kind, namespace: &str, name: &str) -> Vec<Code> {
+    let status = pipeline.status(&ObjectRef::new(kind, namespace, name));
+    status.map(|s| s.diagnostics.iter().map(|d| d.code).collect()).unwrap_or_default()
+}
+
+fn all(pipeline: &Pipeline) -> (Vec<Arc<Resource>>, BTreeMap<ObjectRef, Arc<ObjectStatus>>) {
+    let statuses = pipeline.statuses().map(|(o, s)| (o.clone(), Arc::clone(s))).collect();
+    (pipeline.resources().cloned().collect(), statuses)
+}
+
+#[test]
+fn a_world_becomes_scopes_routes_clusters_and_endpoints() {
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(WORLD));
+    assert_eq!(names(&pipeline, ResourceType::ScopedRoute), ["http/shop.example.com"]);
+    assert_eq!(names(&pipeline, ResourceType::Route), ["http/shop.example.com"]);
+    assert_eq!(
+        names(&pipeline, ResourceType::Listener),
+        ["ingress_http", "ingress_https", "stats"]
+    );
+    assert_eq!(names(&pipeline, ResourceType::Endpoint), ["demo/blue/http", "demo/green/http"]);
+    assert_eq!(names(&pipeline, ResourceType::Cluster).len(), 2);
+    assert_eq!(codes(&pipeline, Kind::IngressRoute, "demo", "shop"), []);
+    assert_eq!(codes(&pipeline, Kind::IngressRoute, "team", "team"), [Code::ServiceNotFound]);
+    assert_eq!(codes(&pipeline, Kind::Service, "demo", "green"), [Code::NoEndpoints]);
+    assert_eq!(codes(&pipeline, Kind::EndpointSlice, "demo", "blue-1"), [Code::EndpointNotAllowed]);
+    let team = ObjectRef::new(Kind::IngressRoute, "team", "team");
+    assert!(pipeline.resources_of(&team).iter().any(|k| k.kind == ResourceType::Route));
+    let cluster = pipeline.resources().find(|r| r.key.kind == ResourceType::Cluster).unwrap();
+    assert!(pipeline.owners(&cluster.key).contains(&team));
+}
+
+#[test]
+fn a_weight_changes_one_resource_by_one_unit() {
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(WORLD));
+    let outcome = pipeline.apply(changes(&WORLD.replace("weight: 90", "weight: 50")));
+    assert_eq!(outcome.units, 1);
+    let keys: Vec<_> = outcome.resources.keys().map(ToString::to_string).collect();
+    assert_eq!(keys, ["rds:http/shop.example.com"]);
+    assert!(outcome.statuses.is_empty());
+}
+
+#[test]
+fn what_goes_takes_along_what_only_it_used() {
+    let mut pipeline = Pipeline::new(Options::default());
+    let empty = all(&pipeline);
+    let world = changes(WORLD);
+    pipeline.apply(world.clone());
+    for change in world {
+        let Change::Apply(object, _) = change else {
+            continue;
+        };
+        pipeline.apply(vec![Change::Delete(object.reference())]);
+    }
+    assert_eq!(all(&pipeline), empty);
+    assert!(pipeline.values.is_empty() && pipeline.chains.is_empty());
+}
+
+#[test]
+fn what_appears_later_reaches_who_looked_for_it() {
+    let mut pipeline = Pipeline::new(Options::default());
+    for change in changes(WORLD) {
+        pipeline.apply(vec![change]);
+    }
+    let mut at_once = Pipeline::new(Options::default());
+    at_once.apply(changes(WORLD));
+    assert_eq!(all(&pipeline), all(&at_once));
+    let service = "
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: team}
+spec: {ports: [{port: 80}]}
+";
+    pipeline.apply(changes(service));
+    assert_eq!(codes(&pipeline, Kind::IngressRoute, "team", "team"), []);
+}
+
+#[test]
+fn the_older_root_keeps_a_host() {
+    let root = |name: &str, created: &str| {
+        format!(
+            "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {{name: {name}, namespace: x, \
+             creationTimestamp: {created:?}}}\nspec:\n  virtualhost: {{fqdn: a.example.com}}\n  routes:\n  - match: /\n    \
+             services: [{{name: blue, port: 80}}]\n"
+        )
+    };
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(&root("younger", "2026-01-02T00:00:00Z")));
+    pipeline.apply(changes(&root("zolder", "2026-01-01T00:00:00Z")));
+    assert_eq!(codes(&pipeline, Kind::IngressRoute, "x", "younger"), [Code::HostConflict]);
+    assert!(!codes(&pipeline, Kind::IngressRoute, "x", "zolder").contains(&Code::HostConflict));
+    pipeline.apply(vec![Change::Delete(ObjectRef::new(Kind::IngressRoute, "x", "zolder"))]);
+    assert!(!codes(&pipeline, Kind::IngressRoute, "x", "younger").contains(&Code::HostConflict));
+}

@@ -1,0 +1,382 @@
+//! The units of computation: a host, and the endpoints of a Service's port.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::{Outcome, Pipeline};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::ir::{self, Action, Destination, EndpointsName, Tls};
+use crate::name::{FieldPath, Fqdn, Kind, ObjectName, ObjectRef};
+use crate::options::Options;
+use crate::resolve::{self, ResolvedEndpoints, ResolvedHost};
+use crate::store::{Fact, Reader};
+use crate::xds::{self, Chain, Resource, ResourceKey, ResourceType, Side};
+
+/// What is computed again as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unit {
+    /// A host with its routes, its certificate and the clusters that it uses.
+    Host(Fqdn),
+    /// The endpoints of a Service's port.
+    Endpoints(EndpointsName),
+}
+
+/// What a unit came to.
+#[derive(Debug)]
+pub(super) enum UnitValue {
+    Host(HostValue),
+    Endpoints(Vec<Diagnostic>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct HostValue {
+    resources: Vec<Arc<Resource>>,
+    clusters: BTreeMap<ResourceKey, Arc<ir::Cluster>>,
+    chain: Option<Chain>,
+    visited: BTreeSet<ObjectName>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Clusters by their users, and the endpoints that those need.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    users: BTreeMap<ResourceKey, Users>,
+    /// How many clusters have these endpoints.
+    endpoints: BTreeMap<EndpointsName, usize>,
+    new_endpoints: BTreeSet<EndpointsName>,
+}
+
+#[derive(Debug)]
+struct Users {
+    cluster: Arc<ir::Cluster>,
+    hosts: BTreeSet<Fqdn>,
+}
+
+impl Shared {
+    /// Endpoints that a cluster needs and that have not been computed yet.
+    pub(super) fn take_new_endpoints(&mut self) -> BTreeSet<EndpointsName> {
+        std::mem::take(&mut self.new_endpoints)
+    }
+}
+
+impl Pipeline {
+    /// Computes a host again. Returns whether the TLS listener is concerned.
+    pub(super) fn compute_host(&mut self, fqdn: &Fqdn, outcome: &mut Outcome) -> bool {
+        let unit = Unit::Host(fqdn.clone());
+        let value = if self.store.is_claimed(fqdn) {
+            let reader = Reader::new(&self.store);
+            let options = &self.options;
+            let computed = catch_unwind(AssertUnwindSafe(|| host_value(&reader, options, fqdn)));
+            let facts = reader.into_facts();
+            match computed {
+                Ok(value) => {
+                    self.dependencies.record(&unit, facts);
+                    value
+                }
+                Err(_panic) => {
+                    self.keep_last_good(&unit, fqdn, &facts);
+                    return false;
+                }
+            }
+        } else {
+            self.dependencies.forget(&unit);
+            HostValue::default()
+        };
+        self.replace_host(fqdn, unit, value, outcome)
+    }
+
+    /// A defect of ours met by one host must not stop the others.
+    fn keep_last_good(&mut self, unit: &Unit, fqdn: &Fqdn, facts: &[Fact]) {
+        self.dependencies.record_more(unit, facts);
+        let claims = Reader::new(&self.store).claims(fqdn).first().map(|name| (*name).clone());
+        let Some(root) = claims else { return };
+        let message = format!("the translation of host {fqdn} failed");
+        let object = root.of(Kind::IngressRoute);
+        let diagnostic =
+            Diagnostic::new(Code::TranslationPanicked, &object, FieldPath::root(), message);
+        let entry = self
+            .values
+            .entry(unit.clone())
+            .or_insert_with(|| UnitValue::Host(HostValue::default()));
+        if let UnitValue::Host(value) = entry
+            && !value.diagnostics.contains(&diagnostic)
+        {
+            self.reports.add_linked(&diagnostic);
+            value.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn replace_host(
+        &mut self,
+        fqdn: &Fqdn,
+        unit: Unit,
+        value: HostValue,
+        outcome: &mut Outcome,
+    ) -> bool {
+        let old = match self.values.remove(&unit) {
+            Some(UnitValue::Host(old)) => old,
+            _ => HostValue::default(),
+        };
+        for resource in
+            old.resources.iter().filter(|o| !value.resources.iter().any(|n| n.key == o.key))
+        {
+            self.publish(&resource.key, None, outcome);
+        }
+        for resource in &value.resources {
+            self.publish(&resource.key, Some(Arc::clone(resource)), outcome);
+        }
+        for (key, cluster) in
+            value.clusters.iter().filter(|(key, _)| !old.clusters.contains_key(key))
+        {
+            self.use_cluster(fqdn, key, cluster, outcome);
+        }
+        for key in old.clusters.keys().filter(|key| !value.clusters.contains_key(key)) {
+            self.leave_cluster(fqdn, key, outcome);
+        }
+        let chains_differ = old.chain != value.chain;
+        if chains_differ {
+            match &value.chain {
+                Some(chain) => self.chains.insert(fqdn.clone(), chain.clone()),
+                None => self.chains.remove(fqdn),
+            };
+        }
+        self.reports
+            .replace_linked((&old.visited, &old.diagnostics), (&value.visited, &value.diagnostics));
+        if self.store.is_claimed(fqdn) {
+            self.values.insert(unit, UnitValue::Host(value));
+        }
+        chains_differ
+    }
+
+    fn use_cluster(
+        &mut self,
+        fqdn: &Fqdn,
+        key: &ResourceKey,
+        cluster: &Arc<ir::Cluster>,
+        outcome: &mut Outcome,
+    ) {
+        if let Some(users) = self.shared.users.get_mut(key) {
+            users.hosts.insert(fqdn.clone());
+            return;
+        }
+        let users = Users { cluster: Arc::clone(cluster), hosts: BTreeSet::from([fqdn.clone()]) };
+        self.shared.users.insert(key.clone(), users);
+        self.publish(key, Some(Arc::new(xds::cluster(cluster))), outcome);
+        let count = self.shared.endpoints.entry(cluster.endpoints.clone()).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            self.shared.new_endpoints.insert(cluster.endpoints.clone());
+        }
+    }
+
+    fn leave_cluster(&mut self, fqdn: &Fqdn, key: &ResourceKey, outcome: &mut Outcome) {
+        let Some(users) = self.shared.users.get_mut(key) else {
+            return;
+        };
+        users.hosts.remove(fqdn);
+        if !users.hosts.is_empty() {
+            return;
+        }
+        let endpoints = users.cluster.endpoints.clone();
+        self.shared.users.remove(key);
+        self.publish(key, None, outcome);
+        let Some(count) = self.shared.endpoints.get_mut(&endpoints) else {
+            return;
+        };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.shared.endpoints.remove(&endpoints);
+        self.shared.new_endpoints.remove(&endpoints);
+        self.publish(&xds::endpoints_name(&endpoints), None, outcome);
+        let unit = Unit::Endpoints(endpoints);
+        self.dependencies.forget(&unit);
+        if let Some(UnitValue::Endpoints(diagnostics)) = self.values.remove(&unit) {
+            self.reports.replace_linked((&BTreeSet::new(), &diagnostics), (&BTreeSet::new(), &[]));
+        }
+    }
+
+    /// Computes endpoints again, if any cluster needs them.
+    pub(super) fn compute_endpoints(&mut self, name: &EndpointsName, outcome: &mut Outcome) {
+        if !self.shared.endpoints.contains_key(name) {
+            return;
+        }
+        let unit = Unit::Endpoints(name.clone());
+        let reader = Reader::new(&self.store);
+        let ResolvedEndpoints { endpoints, diagnostics } = resolve::endpoints(&reader, name);
+        self.dependencies.record(&unit, reader.into_facts());
+        let resource = xds::endpoints(&endpoints);
+        self.publish(&resource.key.clone(), Some(Arc::new(resource)), outcome);
+        let old = match self.values.insert(unit, UnitValue::Endpoints(diagnostics.clone())) {
+            Some(UnitValue::Endpoints(old)) => old,
+            _ => Vec::new(),
+        };
+        self.reports.replace_linked((&BTreeSet::new(), &old), (&BTreeSet::new(), &diagnostics));
+    }
+
+    /// The resources that an object had a part in.
+    ///
+    /// # Cost
+    /// Follows the number of hosts, since it is asked by people only.
+    pub fn resources_of(&self, object: &ObjectRef) -> Vec<ResourceKey> {
+        let mut keys = BTreeSet::new();
+        for (unit, value) in &self.values {
+            match (unit, value) {
+                (Unit::Host(fqdn), UnitValue::Host(value)) => {
+                    self.resources_of_host((fqdn, value), object, &mut keys);
+                }
+                (Unit::Endpoints(name), _) if is_of(object, Kind::Service, &name.service) => {
+                    keys.insert(xds::endpoints_name(name));
+                }
+                _ => {}
+            }
+        }
+        keys.into_iter().collect()
+    }
+
+    fn resources_of_host(
+        &self,
+        (fqdn, value): (&Fqdn, &HostValue),
+        object: &ObjectRef,
+        keys: &mut BTreeSet<ResourceKey>,
+    ) {
+        let clusters = value.clusters.iter();
+        match object.kind {
+            Kind::IngressRoute if value.visited.contains(&object.name) => {
+                keys.extend(value.resources.iter().map(|r| r.key.clone()));
+                for (key, cluster) in clusters {
+                    keys.insert(key.clone());
+                    keys.insert(xds::endpoints_name(&cluster.endpoints));
+                }
+                if value.chain.is_some() {
+                    keys.insert(ResourceKey::new(ResourceType::Listener, xds::HTTPS_LISTENER));
+                }
+            }
+            Kind::Service => {
+                let own = clusters.filter(|(_, cluster)| cluster.service == object.name);
+                keys.extend(own.map(|(key, _)| key.clone()));
+            }
+            Kind::Secret
+                if self.dependencies_of(fqdn).any(|fact| *fact == Fact::Object(object.clone())) =>
+            {
+                keys.extend(
+                    value
+                        .resources
+                        .iter()
+                        .filter(|r| r.key.kind == ResourceType::Secret)
+                        .map(|r| r.key.clone()),
+                );
+            }
+            Kind::IngressRoute
+            | Kind::Secret
+            | Kind::TlsCertificateDelegation
+            | Kind::EndpointSlice
+            | Kind::Namespace => {}
+        }
+    }
+
+    fn dependencies_of(&self, fqdn: &Fqdn) -> impl Iterator<Item = &Fact> {
+        self.dependencies.reads(&Unit::Host(fqdn.clone())).iter()
+    }
+
+    /// The objects that had a part in a resource, those first whose owners can mend it.
+    pub fn owners(&self, resource: &ResourceKey) -> Vec<ObjectRef> {
+        match resource.kind {
+            ResourceType::Route | ResourceType::ScopedRoute => {
+                let host = resource.name.split_once('/').map_or("", |(_, host)| host);
+                self.owners_of_host(host)
+            }
+            ResourceType::Secret => self.owners_of_host(&resource.name),
+            ResourceType::Cluster => {
+                let Some(users) = self.shared.users.get(resource) else {
+                    return Vec::new();
+                };
+                let mut owners: Vec<ObjectRef> = users
+                    .hosts
+                    .iter()
+                    .flat_map(|fqdn| self.owners_of_host(fqdn.as_str()))
+                    .collect();
+                owners.push(users.cluster.service.of(Kind::Service));
+                owners.dedup();
+                owners
+            }
+            ResourceType::Endpoint => {
+                let mut parts = resource.name.split('/');
+                match (parts.next(), parts.next()) {
+                    (Some(namespace), Some(name)) => {
+                        vec![ObjectRef::new(Kind::Service, namespace, name)]
+                    }
+                    _ => Vec::new(),
+                }
+            }
+            ResourceType::Listener => {
+                self.chains.keys().flat_map(|fqdn| self.owners_of_host(fqdn.as_str())).collect()
+            }
+        }
+    }
+
+    fn owners_of_host(&self, host: &str) -> Vec<ObjectRef> {
+        let Ok(fqdn) = Fqdn::parse(host) else {
+            return Vec::new();
+        };
+        match self.values.get(&Unit::Host(fqdn)) {
+            Some(UnitValue::Host(value)) => {
+                value.visited.iter().map(|name| name.of(Kind::IngressRoute)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn is_of(object: &ObjectRef, kind: Kind, name: &ObjectName) -> bool {
+    object.kind == kind && object.name == *name
+}
+
+fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue {
+    let ResolvedHost { host, visited, diagnostics } = resolve::host(reader, options, fqdn);
+    let Some(host) = host else {
+        return HostValue { visited, diagnostics, ..HostValue::default() };
+    };
+    let mut resources = Vec::new();
+    let mut clusters = BTreeMap::new();
+    if let Some(routes) = &host.http {
+        gather(routes, &mut clusters);
+        resources.extend(xds::routes(Side::Http, fqdn, routes).map(Arc::new));
+    }
+    match &host.tls {
+        Some(Tls::Https { certificate, routes, .. }) => {
+            gather(routes, &mut clusters);
+            resources.extend(xds::routes(Side::Https, fqdn, routes).map(Arc::new));
+            resources.push(Arc::new(xds::secret(fqdn, certificate)));
+        }
+        Some(Tls::Terminate { certificate, destinations, .. }) => {
+            gather_destinations(destinations, &mut clusters);
+            resources.push(Arc::new(xds::secret(fqdn, certificate)));
+        }
+        Some(Tls::Passthrough { destinations }) => gather_destinations(destinations, &mut clusters),
+        None => {}
+    }
+    let chain = host.tls.as_ref().and_then(|tls| Chain::of(fqdn, tls, options.tls_layout));
+    HostValue { resources, clusters, chain, visited, diagnostics }
+}
+
+fn gather(routes: &[ir::Route], clusters: &mut BTreeMap<ResourceKey, Arc<ir::Cluster>>) {
+    for route in routes {
+        if let Action::Forward(forward) = &route.action {
+            gather_destinations(&forward.destinations, clusters);
+        }
+    }
+}
+
+fn gather_destinations(
+    destinations: &[Destination],
+    clusters: &mut BTreeMap<ResourceKey, Arc<ir::Cluster>>,
+) {
+    for destination in destinations {
+        clusters
+            .entry(xds::cluster_name(&destination.cluster))
+            .or_insert_with(|| Arc::clone(&destination.cluster));
+    }
+}

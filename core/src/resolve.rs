@@ -1,0 +1,40 @@
+//! Links checked objects to the neutral model, one unit at a time, through a [`Reader`].
+//!
+//! What cannot be linked is told on the object and field that asked for it, and takes nothing
+//! else with it: a route without any usable service answers 503, its siblings serve.
+
+mod backends;
+mod certificates;
+mod endpoints;
+mod host;
+mod tcp;
+
+use std::collections::BTreeSet;
+
+pub use endpoints::{ResolvedEndpoints, endpoints};
+pub use host::{ResolvedHost, host};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::name::{FieldPath, Kind, ObjectName};
+use crate::options::Options;
+use crate::store::Reader;
+
+/// What one computation gathers beside its result.
+struct Context<'a> {
+    reader: &'a Reader<'a>,
+    options: &'a Options,
+    diagnostics: Vec<Diagnostic>,
+    /// The IngressRoutes that have a part in the host.
+    visited: BTreeSet<ObjectName>,
+}
+
+impl Context<'_> {
+    fn report(&mut self, code: Code, object: &ObjectName, field: FieldPath, message: String) {
+        self.diagnostics.push(Diagnostic::new(
+            code,
+            &object.of(Kind::IngressRoute),
+            field,
+            message,
+        ));
+    }
+}

@@ -1,0 +1,48 @@
+//! The endpoints of a port of a Service.
+
+use std::collections::BTreeSet;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::ir::{Endpoints, EndpointsName};
+use crate::lower::Ready;
+use crate::name::{FieldPath, Kind};
+use crate::store::Reader;
+
+/// Endpoints with what there is to say of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedEndpoints {
+    /// The endpoints, possibly none.
+    pub endpoints: Endpoints,
+    /// Told on the Service.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Gathers the endpoints of a Service's port over its EndpointSlices. If none is ready, those
+/// that are going away but still serve are used (KEP-1669).
+pub fn endpoints(reader: &Reader<'_>, name: &EndpointsName) -> ResolvedEndpoints {
+    let mut ready = BTreeSet::new();
+    let mut serving = BTreeSet::new();
+    for slice in reader.slices(&name.service) {
+        for (_, port) in slice.ports.iter().filter(|(port, _)| *port == name.port) {
+            for (address, state) in &slice.addresses {
+                match state {
+                    Ready::Ready => ready.insert((*address, *port)),
+                    Ready::Serving => serving.insert((*address, *port)),
+                };
+            }
+        }
+    }
+    let chosen = if ready.is_empty() { serving } else { ready };
+    let mut diagnostics = Vec::new();
+    if chosen.is_empty() {
+        let port =
+            if name.port.is_empty() { String::new() } else { format!(" for port {}", name.port) };
+        let message = format!("Service {} has no ready endpoint{port}", name.service);
+        let object = name.service.of(Kind::Service);
+        diagnostics.push(Diagnostic::new(Code::NoEndpoints, &object, FieldPath::root(), message));
+    }
+    ResolvedEndpoints {
+        endpoints: Endpoints { name: name.clone(), addresses: chosen.into_iter().collect() },
+        diagnostics,
+    }
+}

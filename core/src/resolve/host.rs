@@ -1,0 +1,306 @@
+//! A host: who may answer for it, and everything that its tree of delegations says.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Context;
+use super::tcp::DEPTH_MAX;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::ir::{Action, Forward, LoadBalancing, PathPrefix, Route, Tls, VirtualHost};
+use crate::lower::{self, IngressRoute, RootTls, RouteAction};
+use crate::name::{FieldPath, Fqdn, ObjectName};
+use crate::options::Options;
+use crate::store::Reader;
+
+/// The most routes that one host may have, and the most delegations that are followed for it:
+/// a tree in which each object delegates twice to the next would otherwise double at each level.
+const STEPS_MAX: usize = 20_000;
+
+/// A host with what there is to say of the objects that have a part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedHost {
+    /// The host; `None` if nobody claims it.
+    pub host: Option<VirtualHost>,
+    /// The IngressRoutes that have a part in it.
+    pub visited: BTreeSet<ObjectName>,
+    /// Told on those and on roots that claim the host in vain.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Links everything that answers for a host.
+pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost {
+    let mut context =
+        Context { reader, options, diagnostics: Vec::new(), visited: BTreeSet::new() };
+    let claims = reader.claims(fqdn);
+    let mut claims = claims.into_iter();
+    let winner = claims.next();
+    for loser in claims {
+        let oldest = winner.map(ToString::to_string).unwrap_or_default();
+        let message = format!(
+            "fqdn {:?} is used in multiple IngressRoutes: {oldest}, which is older, has it",
+            fqdn.as_str()
+        );
+        context.report(Code::HostConflict, loser, FieldPath::of(".spec.virtualhost.fqdn"), message);
+    }
+    let root = winner.and_then(|name| reader.ingressroute(name));
+    let host = root.map(|root| {
+        context.visited.insert(root.name.clone());
+        context.virtual_host(root, fqdn)
+    });
+    ResolvedHost { host, visited: context.visited, diagnostics: context.diagnostics }
+}
+
+/// A route that was reached, before its order and its listener are decided.
+struct Reached {
+    route: Route,
+    permit_insecure: bool,
+}
+
+/// The tree of delegations while it is walked.
+struct Walk {
+    /// The chain from the root to the object being walked.
+    chain: Vec<ObjectName>,
+    /// The routes reached, by match; the first one counts.
+    routes: BTreeMap<PathPrefix, Reached>,
+    /// What has been walked already, and under which prefix: a second time would add nothing.
+    walked: BTreeSet<(ObjectName, Option<PathPrefix>)>,
+    steps: usize,
+}
+
+impl Context<'_> {
+    fn virtual_host(&mut self, root: &IngressRoute, fqdn: &Fqdn) -> VirtualHost {
+        let tls = root.root.as_ref().map_or(&RootTls::Plain, |r| &r.tls);
+        let mut walk =
+            Walk { chain: Vec::new(), routes: BTreeMap::new(), walked: BTreeSet::new(), steps: 0 };
+        self.walk(root, None, &mut walk);
+        let mut reached: Vec<Reached> = walk.routes.into_values().collect();
+        // Longer prefixes first; between equally long ones the order has no effect, but is fixed.
+        reached.sort_by(|a, b| {
+            let key =
+                |r: &Reached| (Reverse(r.route.prefix.as_str().len()), r.route.prefix.clone());
+            key(a).cmp(&key(b))
+        });
+        let tcp = root.tcp.as_ref();
+        if tcp.is_some() && matches!(tls, RootTls::Plain) {
+            let message = "tcpproxy is ignored: the host has no TLS".to_owned();
+            self.report(
+                Code::TcpProxyWithoutTls,
+                &root.name,
+                FieldPath::of(".spec.tcpproxy"),
+                message,
+            );
+        }
+        let tcp = tcp.filter(|_| !matches!(tls, RootTls::Plain));
+        if let Some(tcp) = tcp {
+            return self.tcp_host(root, fqdn, tcp, reached);
+        }
+        let tls_side = match tls {
+            RootTls::Plain | RootTls::Broken => None,
+            RootTls::Passthrough => {
+                let message = "TLS passthrough needs a tcpproxy".to_owned();
+                let field = FieldPath::of(".spec.virtualhost.tls.passthrough");
+                self.report(Code::PassthroughWithRoutes, &root.name, field, message);
+                None
+            }
+            RootTls::Terminate { secret, profile } => {
+                self.certificate(&root.name, secret, fqdn).map(|certificate| Tls::Https {
+                    profile: *profile,
+                    certificate,
+                    routes: reached.iter().map(|r| r.route.clone()).collect(),
+                })
+            }
+        };
+        let http = match tls {
+            RootTls::Plain => reached.into_iter().map(|r| r.route).collect(),
+            // TLS was asked for: even if it cannot be had, plain HTTP stays closed.
+            RootTls::Broken | RootTls::Passthrough | RootTls::Terminate { .. } => {
+                self.insecure_routes(reached)
+            }
+        };
+        VirtualHost { fqdn: fqdn.clone(), http: Some(http), tls: tls_side }
+    }
+
+    /// The TLS side forwards bytes, so the routes are for plain HTTP, without redirect.
+    fn tcp_host(
+        &mut self,
+        root: &IngressRoute,
+        fqdn: &Fqdn,
+        tcp: &lower::TcpAction,
+        reached: Vec<Reached>,
+    ) -> VirtualHost {
+        if !reached.is_empty() {
+            let message =
+                "the host has a tcpproxy, so its routes are served over plain HTTP only".to_owned();
+            self.report(
+                Code::RouteIgnoredByTcpProxy,
+                &root.name,
+                FieldPath::of(".spec.routes"),
+                message,
+            );
+        }
+        let destinations = self.tcp(root, tcp);
+        let tls = match root.root.as_ref().map_or(&RootTls::Plain, |r| &r.tls) {
+            RootTls::Plain | RootTls::Broken => None,
+            RootTls::Passthrough => Some(Tls::Passthrough { destinations }),
+            RootTls::Terminate { secret, profile } => self
+                .certificate(&root.name, secret, fqdn)
+                .map(|certificate| Tls::Terminate { profile: *profile, certificate, destinations }),
+        };
+        let http = (!reached.is_empty()).then(|| reached.into_iter().map(|r| r.route).collect());
+        VirtualHost { fqdn: fqdn.clone(), http, tls }
+    }
+
+    /// The plain HTTP side of a host with TLS: a redirect, except for routes that permit
+    /// otherwise.
+    fn insecure_routes(&self, reached: Vec<Reached>) -> Vec<Route> {
+        let permitted = |r: &Reached| r.permit_insecure && !self.options.disable_permit_insecure;
+        if !reached.iter().any(permitted) {
+            // One redirect does for all of them, whatever their number.
+            let name =
+                reached.first().map_or_else(|| "redirect".into(), |r| Arc::clone(&r.route.name));
+            let route = Route { name, prefix: PathPrefix::root(), action: Action::RedirectToHttps };
+            return vec![route];
+        }
+        let redirect = |r: Reached| {
+            if permitted(&r) {
+                r.route
+            } else {
+                Route { action: Action::RedirectToHttps, ..r.route }
+            }
+        };
+        reached.into_iter().map(redirect).collect()
+    }
+
+    fn walk(&mut self, object: &IngressRoute, parent: Option<&PathPrefix>, walk: &mut Walk) {
+        if !walk.walked.insert((object.name.clone(), parent.cloned())) {
+            return;
+        }
+        walk.chain.push(object.name.clone());
+        for route in &object.routes {
+            walk.steps += 1;
+            if walk.steps > STEPS_MAX {
+                let message = format!("the host has more than {STEPS_MAX} routes and delegations");
+                self.report(Code::TooLarge, &object.name, route.field.clone(), message);
+                break;
+            }
+            if let Some(parent) = parent.filter(|parent| !route.prefix.is_within(parent)) {
+                let message = format!(
+                    "the path prefix {:?} does not match the parent's path prefix {:?}",
+                    route.prefix.as_str(),
+                    parent.as_str()
+                );
+                self.report(
+                    Code::PrefixOutsideParent,
+                    &object.name,
+                    route.field.field("match"),
+                    message,
+                );
+                continue;
+            }
+            self.route(object, route, walk);
+        }
+        walk.chain.pop();
+    }
+
+    fn route(&mut self, object: &IngressRoute, route: &lower::Route, walk: &mut Walk) {
+        let action = match &route.action {
+            RouteAction::Unavailable => Action::Unavailable,
+            RouteAction::Services(services) => {
+                if self.is_duplicate(object, route, walk) {
+                    return;
+                }
+                let destinations = self.destinations(&object.name, services);
+                if destinations.is_empty() {
+                    Action::Unavailable
+                } else {
+                    forward(route, destinations)
+                }
+            }
+            RouteAction::Delegate(target) => match self.delegate(object, route, target, walk) {
+                Some(child) => {
+                    self.visited.insert(target.clone());
+                    self.walk(child, Some(&route.prefix), walk);
+                    return;
+                }
+                None => Action::Unavailable,
+            },
+        };
+        if !self.is_duplicate(object, route, walk) {
+            let name = format!("{}:{}", object.name, route.prefix).into();
+            let route_out = Route { name, prefix: route.prefix.clone(), action };
+            let reached = Reached { route: route_out, permit_insecure: route.permit_insecure };
+            walk.routes.insert(route.prefix.clone(), reached);
+        }
+    }
+
+    fn is_duplicate(&mut self, object: &IngressRoute, route: &lower::Route, walk: &Walk) -> bool {
+        let Some(first) = walk.routes.get(&route.prefix) else {
+            return false;
+        };
+        let field = route.field.field("match");
+        let message =
+            format!("match {:?} is already served by {}", route.prefix.as_str(), first.route.name);
+        let is_told = self
+            .diagnostics
+            .iter()
+            .rev()
+            .take(1)
+            .any(|d| d.code == Code::DuplicateMatch && d.field == field);
+        if !is_told {
+            self.report(Code::DuplicateMatch, &object.name, field, message);
+        }
+        true
+    }
+
+    /// The IngressRoute delegated to, if it can be followed.
+    fn delegate<'s>(
+        &mut self,
+        object: &IngressRoute,
+        route: &lower::Route,
+        target: &ObjectName,
+        walk: &Walk,
+    ) -> Option<&'s IngressRoute>
+    where
+        Self: 's,
+    {
+        let field = route.field.field("delegate");
+        if walk.chain.contains(target) {
+            let names: Vec<String> =
+                walk.chain.iter().chain([target]).map(ToString::to_string).collect();
+            let message = format!("route creates a delegation cycle: {}", names.join(" -> "));
+            self.report(Code::DelegationCycle, &object.name, field, message);
+            return None;
+        }
+        if walk.chain.len() >= DEPTH_MAX {
+            let message = format!("more than {DEPTH_MAX} IngressRoutes delegate in a chain");
+            self.report(Code::DelegationTooDeep, &object.name, field, message);
+            return None;
+        }
+        let Some(child) = self.reader.ingressroute(target) else {
+            let message = format!("IngressRoute {target} does not exist");
+            self.report(Code::DelegateNotFound, &object.name, field, message);
+            return None;
+        };
+        if child.root.is_some() {
+            let message =
+                format!("root ingressroute cannot delegate to another root ingressroute: {target}");
+            self.report(Code::DelegateToRoot, &object.name, field, message);
+            return None;
+        }
+        Some(child)
+    }
+}
+
+fn forward(route: &lower::Route, destinations: Vec<crate::ir::Destination>) -> Action {
+    let session_affinity =
+        destinations.iter().any(|d| d.cluster.load_balancing == LoadBalancing::Cookie);
+    Action::Forward(Forward {
+        destinations,
+        websockets: route.websockets,
+        prefix_rewrite: route.prefix_rewrite.clone(),
+        timeout: route.timeout,
+        retry: route.retry,
+        session_affinity,
+    })
+}

@@ -1,0 +1,195 @@
+//! Upstreams to clusters.
+
+use envoy_types::pb::envoy::config::cluster::v3 as cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster as cluster_type;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream;
+use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Percent};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::resource::{Resource, ResourceKey, ResourceType};
+use super::{endpoint, proto, tls};
+use crate::ir::{self, CircuitBreakers, HealthCheck, LoadBalancing, Protocol};
+
+const CONNECT_TIMEOUT_SECONDS: u64 = 2;
+
+/// The name of a cluster: `namespace/service/port/hash`, the hash being that of everything else
+/// that makes it what it is.
+pub fn name(cluster: &ir::Cluster) -> ResourceKey {
+    let mut hasher = Xxh3::new();
+    std::hash::Hash::hash(cluster, &mut Stable(&mut hasher));
+    let text = format!("{}/{}/{:010x}", cluster.service, cluster.port, hasher.digest() >> 24);
+    ResourceKey::new(ResourceType::Cluster, text)
+}
+
+/// Feeds integers in a fixed width and byte order, so that replicas agree on names whatever
+/// machine they run on.
+struct Stable<'a>(&'a mut Xxh3);
+
+impl std::hash::Hasher for Stable<'_> {
+    fn finish(&self) -> u64 {
+        self.0.digest()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write(&value.to_le_bytes());
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write(&value.to_le_bytes());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.write(&value.to_le_bytes());
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.write_u64((value as i64).cast_unsigned());
+    }
+}
+
+/// A cluster whose endpoints come by EDS; it names them first among what it requires.
+pub fn cluster(upstream: &ir::Cluster) -> Resource {
+    let key = name(upstream);
+    let endpoints = endpoint::name(&upstream.endpoints);
+    let message = cluster::Cluster {
+        name: key.name.to_string(),
+        alt_stat_name: format!(
+            "{}_{}_{}",
+            upstream.service.namespace, upstream.service.name, upstream.port
+        ),
+        cluster_discovery_type: Some(cluster_type::ClusterDiscoveryType::Type(
+            cluster_type::DiscoveryType::Eds.into(),
+        )),
+        eds_cluster_config: Some(cluster_type::EdsClusterConfig {
+            eds_config: Some(proto::ads()),
+            service_name: endpoints.name.to_string(),
+        }),
+        connect_timeout: Some(proto::seconds(CONNECT_TIMEOUT_SECONDS)),
+        lb_policy: lb_policy(upstream.load_balancing).into(),
+        // With fewer healthy endpoints than half, Envoy would otherwise send to unhealthy ones.
+        common_lb_config: Some(cluster_type::CommonLbConfig {
+            healthy_panic_threshold: Some(Percent { value: 0.0 }),
+            ..cluster_type::CommonLbConfig::default()
+        }),
+        ignore_health_on_host_removal: upstream.health_check.is_some(),
+        health_checks: upstream
+            .health_check
+            .iter()
+            .map(|c| health_check(c, upstream.protocol))
+            .collect(),
+        circuit_breakers: circuit_breakers(upstream.circuit_breakers),
+        transport_socket: upstream
+            .protocol
+            .is_tls()
+            .then(|| tls::upstream_socket(upstream.validation.as_ref(), upstream.protocol)),
+        typed_extension_protocol_options: protocol_options(upstream.protocol),
+        ..cluster::Cluster::default()
+    };
+    proto::resource(key, &message, vec![endpoints])
+}
+
+fn lb_policy(load_balancing: LoadBalancing) -> cluster_type::LbPolicy {
+    match load_balancing {
+        LoadBalancing::RoundRobin => cluster_type::LbPolicy::RoundRobin,
+        LoadBalancing::LeastRequest => cluster_type::LbPolicy::LeastRequest,
+        LoadBalancing::Random => cluster_type::LbPolicy::Random,
+        LoadBalancing::Cookie => cluster_type::LbPolicy::RingHash,
+    }
+}
+
+fn health_check(check: &HealthCheck, protocol: Protocol) -> core::HealthCheck {
+    let codec = if protocol.is_http2() { CodecClientType::Http2 } else { CodecClientType::Http1 };
+    core::HealthCheck {
+        timeout: Some(proto::duration(check.timeout)),
+        interval: Some(proto::duration(check.interval)),
+        unhealthy_threshold: Some(proto::u32_value(check.unhealthy_threshold)),
+        healthy_threshold: Some(proto::u32_value(check.healthy_threshold)),
+        health_checker: Some(core::health_check::HealthChecker::HttpHealthCheck(
+            core::health_check::HttpHealthCheck {
+                host: check.host.to_string(),
+                path: check.path.to_string(),
+                codec_client_type: codec.into(),
+                ..core::health_check::HttpHealthCheck::default()
+            },
+        )),
+        ..core::HealthCheck::default()
+    }
+}
+
+fn circuit_breakers(limits: CircuitBreakers) -> Option<cluster::CircuitBreakers> {
+    if limits == CircuitBreakers::default() {
+        return None;
+    }
+    let thresholds = cluster::circuit_breakers::Thresholds {
+        max_connections: limits.max_connections.map(proto::u32_value),
+        max_pending_requests: limits.max_pending_requests.map(proto::u32_value),
+        max_requests: limits.max_requests.map(proto::u32_value),
+        max_retries: limits.max_retries.map(proto::u32_value),
+        ..cluster::circuit_breakers::Thresholds::default()
+    };
+    Some(cluster::CircuitBreakers {
+        thresholds: vec![thresholds],
+        ..cluster::CircuitBreakers::default()
+    })
+}
+
+/// One entry at most, so that the encoding stays deterministic.
+#[expect(clippy::disallowed_types, reason = "the generated type of the field")]
+fn protocol_options(
+    protocol: Protocol,
+) -> std::collections::HashMap<String, envoy_types::pb::google::protobuf::Any> {
+    if !protocol.is_http2() {
+        return std::collections::HashMap::new();
+    }
+    let http2 = upstream::http_protocol_options::ExplicitHttpConfig {
+        protocol_config: Some(
+            upstream::http_protocol_options::explicit_http_config::ProtocolConfig::Http2ProtocolOptions(
+                core::Http2ProtocolOptions::default(),
+            ),
+        ),
+    };
+    let options = upstream::HttpProtocolOptions {
+        upstream_protocol_options: Some(
+            upstream::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(http2),
+        ),
+        ..upstream::HttpProtocolOptions::default()
+    };
+    let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions".to_owned();
+    std::collections::HashMap::from([(name, proto::any(&options))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::ObjectName;
+
+    #[test]
+    fn a_cluster_is_named_by_what_it_is() {
+        let base = ir::Cluster {
+            service: ObjectName::new("demo", "blue"),
+            port: 80,
+            endpoints: ir::EndpointsName {
+                service: ObjectName::new("demo", "blue"),
+                port: "http".into(),
+            },
+            protocol: Protocol::Http1,
+            load_balancing: LoadBalancing::RoundRobin,
+            health_check: None,
+            validation: None,
+            circuit_breakers: CircuitBreakers::default(),
+        };
+        // The very name: replicas and later versions must agree on it.
+        insta::assert_snapshot!(name(&base), @"cds:demo/blue/80/671b9607cc");
+        let other = ir::Cluster { load_balancing: LoadBalancing::Cookie, ..base.clone() };
+        assert_ne!(name(&base), name(&other));
+    }
+}

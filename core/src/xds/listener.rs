@@ -1,0 +1,297 @@
+//! Listeners.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::listener::v3 as listener;
+use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_protocol;
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3 as tls_inspector;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as manager;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
+use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
+
+use super::resource::{Resource, ResourceKey, ResourceType};
+use super::tls::Alpn;
+use super::{
+    ADMIN_CLUSTER, HTTP_LISTENER, HTTPS_LISTENER, STATS_LISTENER, Side, cluster, http, proto, tls,
+};
+use crate::ir::{Destination, Tls, TlsProfile};
+use crate::name::Fqdn;
+use crate::options::{Bind, Options, TlsLayout};
+
+/// Contour's idle timeout of TCP proxies.
+const TCP_IDLE_TIMEOUT_SECONDS: u64 = 9001;
+
+/// What a host needs of the TLS listener beyond its default chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The host.
+    pub fqdn: Fqdn,
+    /// What happens on its connections.
+    pub kind: ChainKind,
+}
+
+/// What happens on the connections of a host with a chain of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainKind {
+    /// HTTP with another profile than the default one, or any in the layout of one chain a host.
+    Https(TlsProfile),
+    /// TLS ends here, the bytes inside are forwarded.
+    Terminate(TlsProfile, Vec<Destination>),
+    /// The encrypted bytes are forwarded.
+    Passthrough(Vec<Destination>),
+}
+
+impl Chain {
+    /// The chain that a host needs, if the default one does not do.
+    pub fn of(fqdn: &Fqdn, side: &Tls, layout: TlsLayout) -> Option<Self> {
+        let kind = match side {
+            Tls::Https { profile, .. } => {
+                let is_default = layout == TlsLayout::OnDemand && *profile == TlsProfile::default();
+                (!is_default).then_some(ChainKind::Https(*profile))?
+            }
+            Tls::Terminate { profile, destinations, .. } => {
+                ChainKind::Terminate(*profile, destinations.clone())
+            }
+            Tls::Passthrough { destinations } => ChainKind::Passthrough(destinations.clone()),
+        };
+        Some(Self { fqdn: fqdn.clone(), kind })
+    }
+}
+
+/// All listeners. Without hosts that need chains of their own they never change.
+pub fn listeners<'a>(options: &Options, chains: impl Iterator<Item = &'a Chain>) -> Vec<Resource> {
+    let mut listeners = vec![http_listener(options)];
+    listeners.extend(https_listener(options, chains));
+    listeners.extend(options.stats.as_ref().map(stats_listener));
+    listeners
+}
+
+fn http_listener(options: &Options) -> Resource {
+    let chain = listener::FilterChain {
+        filters: vec![http::connection_manager(Side::Http, &options.http_access_log)],
+        ..listener::FilterChain::default()
+    };
+    let message = listener::Listener {
+        name: HTTP_LISTENER.to_owned(),
+        address: Some(proto::tcp_address(options.http.address, options.http.port)),
+        filter_chains: vec![chain],
+        listener_filters: proxy_protocol_filter(options),
+        ..listener::Listener::default()
+    };
+    proto::resource(ResourceKey::new(ResourceType::Listener, HTTP_LISTENER), &message, Vec::new())
+}
+
+/// `None` if there is no chain, which Envoy would refuse.
+fn https_listener<'a>(
+    options: &Options,
+    chains: impl Iterator<Item = &'a Chain>,
+) -> Option<Resource> {
+    let mut by_profile: BTreeMap<TlsProfile, Vec<String>> = BTreeMap::new();
+    let mut requires = BTreeSet::new();
+    let mut filter_chains = Vec::new();
+    for chain in chains {
+        match (&chain.kind, options.tls_layout) {
+            (ChainKind::Https(profile), TlsLayout::OnDemand) => {
+                by_profile.entry(*profile).or_default().push(chain.fqdn.to_string());
+            }
+            (ChainKind::Https(profile), TlsLayout::PerHost) => {
+                let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Http);
+                let manager = http::connection_manager(Side::Https, &options.https_access_log);
+                filter_chains.push(host_chain(&chain.fqdn, vec![manager], Some(socket)));
+            }
+            (ChainKind::Terminate(profile, destinations), _) => {
+                let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Tcp);
+                let proxy = tcp_proxy(destinations, &options.https_access_log, &mut requires);
+                filter_chains.push(host_chain(&chain.fqdn, vec![proxy], Some(socket)));
+            }
+            (ChainKind::Passthrough(destinations), _) => {
+                let proxy = tcp_proxy(destinations, &options.https_access_log, &mut requires);
+                filter_chains.push(host_chain(&chain.fqdn, vec![proxy], None));
+            }
+        }
+    }
+    if options.tls_layout == TlsLayout::OnDemand {
+        let mut profiles: Vec<_> = by_profile.into_iter().collect();
+        profiles.push((TlsProfile::default(), Vec::new()));
+        filter_chains.extend(
+            profiles.into_iter().map(|(profile, names)| profile_chain(options, profile, names)),
+        );
+    }
+    if filter_chains.is_empty() {
+        return None;
+    }
+    let mut listener_filters = proxy_protocol_filter(options);
+    listener_filters.push(listener_filter(
+        "envoy.filters.listener.tls_inspector",
+        &tls_inspector::TlsInspector::default(),
+    ));
+    let message = listener::Listener {
+        name: HTTPS_LISTENER.to_owned(),
+        address: Some(proto::tcp_address(options.https.address, options.https.port)),
+        filter_chains,
+        listener_filters,
+        ..listener::Listener::default()
+    };
+    let key = ResourceKey::new(ResourceType::Listener, HTTPS_LISTENER);
+    Some(proto::resource(key, &message, requires.into_iter().collect()))
+}
+
+/// The chain of a profile: of the hosts named, or of every other host.
+fn profile_chain(
+    options: &Options,
+    profile: TlsProfile,
+    server_names: Vec<String>,
+) -> listener::FilterChain {
+    let name = match profile.minimum_version {
+        crate::ir::TlsVersion::V1_2 => "tls-1.2",
+        crate::ir::TlsVersion::V1_3 => "tls-1.3",
+    };
+    listener::FilterChain {
+        name: name.to_owned(),
+        filter_chain_match: Some(chain_match(server_names)),
+        filters: vec![http::connection_manager(Side::Https, &options.https_access_log)],
+        transport_socket: Some(tls::on_demand_socket(profile, Alpn::Http)),
+        ..listener::FilterChain::default()
+    }
+}
+
+fn host_chain(
+    fqdn: &Fqdn,
+    filters: Vec<listener::Filter>,
+    transport_socket: Option<envoy_types::pb::envoy::config::core::v3::TransportSocket>,
+) -> listener::FilterChain {
+    listener::FilterChain {
+        name: format!("host/{fqdn}"),
+        filter_chain_match: Some(chain_match(vec![fqdn.to_string()])),
+        filters,
+        transport_socket,
+        ..listener::FilterChain::default()
+    }
+}
+
+fn chain_match(server_names: Vec<String>) -> listener::FilterChainMatch {
+    listener::FilterChainMatch {
+        server_names,
+        transport_protocol: "tls".to_owned(),
+        ..listener::FilterChainMatch::default()
+    }
+}
+
+/// Without destinations the connection is closed: `cluster` then names none.
+fn tcp_proxy(
+    destinations: &[Destination],
+    access_log: &str,
+    requires: &mut BTreeSet<ResourceKey>,
+) -> listener::Filter {
+    requires.extend(destinations.iter().map(|d| cluster::name(&d.cluster)));
+    let name = |d: &Destination| cluster::name(&d.cluster).name.to_string();
+    // Envoy refuses a weight of 0 here.
+    let weighted: Vec<&Destination> = destinations.iter().filter(|d| d.weight > 0).collect();
+    let specifier = match weighted.as_slice() {
+        [] => tcp::tcp_proxy::ClusterSpecifier::Cluster("none".to_owned()),
+        [only] => tcp::tcp_proxy::ClusterSpecifier::Cluster(name(only)),
+        several => {
+            let clusters =
+                several.iter().map(|d| tcp::tcp_proxy::weighted_cluster::ClusterWeight {
+                    name: name(d),
+                    weight: d.weight,
+                    ..tcp::tcp_proxy::weighted_cluster::ClusterWeight::default()
+                });
+            tcp::tcp_proxy::ClusterSpecifier::WeightedClusters(tcp::tcp_proxy::WeightedCluster {
+                clusters: clusters.collect(),
+            })
+        }
+    };
+    let message = tcp::TcpProxy {
+        stat_prefix: HTTPS_LISTENER.to_owned(),
+        cluster_specifier: Some(specifier),
+        idle_timeout: Some(proto::duration(Duration::from_secs(TCP_IDLE_TIMEOUT_SECONDS))),
+        access_log: http::access_logs(access_log),
+        ..tcp::TcpProxy::default()
+    };
+    listener::Filter {
+        name: "envoy.filters.network.tcp_proxy".to_owned(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(proto::any(&message))),
+    }
+}
+
+fn proxy_protocol_filter(options: &Options) -> Vec<listener::ListenerFilter> {
+    if options.use_proxy_protocol {
+        let message = proxy_protocol::ProxyProtocol::default();
+        vec![listener_filter("envoy.filters.listener.proxy_protocol", &message)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn listener_filter<M: prost::Message + prost::Name>(
+    name: &str,
+    message: &M,
+) -> listener::ListenerFilter {
+    listener::ListenerFilter {
+        name: name.to_owned(),
+        config_type: Some(listener::listener_filter::ConfigType::TypedConfig(proto::any(message))),
+        ..listener::ListenerFilter::default()
+    }
+}
+
+/// Passes on exactly two paths of the admin interface. A probe of it fails until configuration
+/// has arrived, unlike one of the admin interface itself.
+fn stats_listener(bind: &Bind) -> Resource {
+    let route = |path: &str| route::Route {
+        name: path.to_owned(),
+        r#match: Some(route::RouteMatch {
+            path_specifier: Some(route::route_match::PathSpecifier::Path(path.to_owned())),
+            headers: vec![only_get()],
+            ..route::RouteMatch::default()
+        }),
+        action: Some(route::route::Action::Route(route::RouteAction {
+            cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(
+                ADMIN_CLUSTER.to_owned(),
+            )),
+            ..route::RouteAction::default()
+        })),
+        ..route::Route::default()
+    };
+    let configuration = route::RouteConfiguration {
+        virtual_hosts: vec![route::VirtualHost {
+            name: STATS_LISTENER.to_owned(),
+            domains: vec!["*".to_owned()],
+            routes: vec![route("/ready"), route("/stats/prometheus")],
+            ..route::VirtualHost::default()
+        }],
+        ..route::RouteConfiguration::default()
+    };
+    let manager = HttpConnectionManager {
+        route_specifier: Some(manager::RouteSpecifier::RouteConfig(configuration)),
+        http_filters: vec![http::router()],
+        ..http::base(STATS_LISTENER)
+    };
+    let chain = listener::FilterChain {
+        filters: vec![http::filter(&manager)],
+        ..listener::FilterChain::default()
+    };
+    let message = listener::Listener {
+        name: STATS_LISTENER.to_owned(),
+        address: Some(proto::tcp_address(bind.address, bind.port)),
+        filter_chains: vec![chain],
+        ..listener::Listener::default()
+    };
+    proto::resource(ResourceKey::new(ResourceType::Listener, STATS_LISTENER), &message, Vec::new())
+}
+
+fn only_get() -> route::HeaderMatcher {
+    route::HeaderMatcher {
+        name: ":method".to_owned(),
+        header_match_specifier: Some(route::header_matcher::HeaderMatchSpecifier::StringMatch(
+            matcher::StringMatcher {
+                match_pattern: Some(matcher::string_matcher::MatchPattern::Exact("GET".to_owned())),
+                ..matcher::StringMatcher::default()
+            },
+        )),
+        ..route::HeaderMatcher::default()
+    }
+}
