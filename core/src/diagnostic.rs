@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use code::Code;
-pub use render::{Style, markdown, render};
+pub use render::{Style, escape, json, markdown, render};
 
 use crate::name::{FieldPath, ObjectRef};
 

@@ -2,5 +2,9 @@
 
 #![cfg(test)]
 
+#[path = "it/diagnostic.rs"]
+mod diagnostic;
+#[path = "it/generated.rs"]
+mod generated;
 #[path = "it/manifest.rs"]
 mod manifest;

@@ -72,11 +72,7 @@ where
     for _ in 0..MAX_ATTEMPTS {
         context.issues.borrow_mut().clear();
         context.path.borrow_mut().clear();
-        let value = Decoder {
-            context: &context,
-            node: root,
-            place,
-        };
+        let value = Decoder { context: &context, node: root, place };
         match T::deserialize(value) {
             Ok(value) => {
                 object = Some(value);
@@ -118,13 +114,10 @@ enum Segment<'t> {
 
 impl Context<'_, '_> {
     fn path(&self) -> FieldPath {
-        self.path
-            .borrow()
-            .iter()
-            .fold(FieldPath::root(), |path, segment| match segment {
-                Segment::Field(name) => path.field(name),
-                Segment::Index(index) => path.index(*index),
-            })
+        self.path.borrow().iter().fold(FieldPath::root(), |path, segment| match segment {
+            Segment::Field(name) => path.field(name),
+            Segment::Index(index) => path.index(*index),
+        })
     }
 
     /// What the value at the current path is called.
@@ -168,11 +161,7 @@ impl Context<'_, '_> {
             ),
             Reason::Other(message) => (
                 Code::ManifestType,
-                if self.secret {
-                    "the value is malformed".to_owned()
-                } else {
-                    message
-                },
+                if self.secret { "the value is malformed".to_owned() } else { message },
                 None,
                 standins.is_some_and(|entry| match entry {
                     btree_map::Entry::Vacant(entry) => {
@@ -183,12 +172,7 @@ impl Context<'_, '_> {
                 }),
             ),
         };
-        let fault = Fault {
-            code,
-            place,
-            message,
-            hint,
-        };
+        let fault = Fault { code, place, message, hint };
         (Issue { field, fault }, is_new)
     }
 }
@@ -226,17 +210,11 @@ impl std::error::Error for Failure {}
 
 impl de::Error for Failure {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            reason: Reason::Other(message.to_string()),
-            at: None,
-        }
+        Self { reason: Reason::Other(message.to_string()), at: None }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self {
-            reason: Reason::Missing(field),
-            at: None,
-        }
+        Self { reason: Reason::Missing(field), at: None }
     }
 }
 
@@ -256,20 +234,14 @@ impl<'t, 'a> Decoder<'_, 't, 'a> {
 
     /// Whether a default stands in for the value as a whole.
     fn is_stood_in(&self) -> bool {
-        self.context
-            .standins
-            .get(&self.node)
-            .is_some_and(Vec::is_empty)
+        self.context.standins.get(&self.node).is_some_and(Vec::is_empty)
     }
 
     fn locate<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|mut failure| {
             if failure.at.is_none() {
-                failure.at = Some(Where {
-                    node: self.node,
-                    place: self.place,
-                    field: self.context.path(),
-                });
+                failure.at =
+                    Some(Where { node: self.node, place: self.place, field: self.context.path() });
             }
             failure
         })
@@ -298,11 +270,7 @@ impl<'t, 'a> Decoder<'_, 't, 'a> {
     }
 
     fn int(&self) -> Option<i64> {
-        if let Value::Scalar(Scalar::Number(_, value)) = self.value()? {
-            *value
-        } else {
-            None
-        }
+        if let Value::Scalar(Scalar::Number(_, value)) = self.value()? { *value } else { None }
     }
 }
 
@@ -377,10 +345,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
                 &[]
             }
         };
-        let access = Items {
-            context: self.context,
-            items: items.iter().enumerate(),
-        };
+        let access = Items { context: self.context, items: items.iter().enumerate() };
         self.locate(visitor.visit_seq(access))
     }
 
@@ -462,10 +427,8 @@ impl Decoder<'_, '_, '_> {
                 continue;
             }
             let candidates = || fields.iter().chain(ignored).copied();
-            let hint = suggest::nearest(key, candidates()).map_or_else(
-                || suggest::known(fields),
-                |name| format!("Did you mean `{name}`?"),
-            );
+            let hint = suggest::nearest(key, candidates())
+                .map_or_else(|| suggest::known(fields), |name| format!("Did you mean `{name}`?"));
             self.context.report(Issue {
                 field: self.context.path().field(key),
                 fault: Fault {

@@ -26,12 +26,7 @@ pub(super) fn read(file: &Arc<str>, tree: &Tree<'_>, manifest: &mut Manifest) {
     for flaw in &tree.flaws {
         flaws.entry(flaw.node).or_default().push(flaw);
     }
-    let mut reader = Reader {
-        file,
-        tree,
-        flaws,
-        manifest,
-    };
+    let mut reader = Reader { file, tree, flaws, manifest };
     if let Some(root) = tree.root().filter(|root| !tree.is_null(*root)) {
         reader.document(root, None);
     }
@@ -146,12 +141,7 @@ impl<'t> Reader<'_, 't, '_> {
             Some(Value::Scalar(_) | Value::Mapping(_) | Value::Alias(_)) | None => {
                 let field = FieldPath::root().field("items");
                 let message = "`items` must be a list".to_owned();
-                self.tell(
-                    self.tree.field_place(entry),
-                    Code::ManifestType,
-                    field,
-                    message,
-                );
+                self.tell(self.tree.field_place(entry), Code::ManifestType, field, message);
             }
         }
     }
@@ -169,24 +159,16 @@ impl<'t> Reader<'_, 't, '_> {
                 self.place(root),
                 Code::MissingField,
                 field,
-                (
-                    format!("the document has no `{name}`"),
-                    Some(format!("Add `{name}`.")),
-                ),
+                (format!("the document has no `{name}`"), Some(format!("Add `{name}`."))),
             ),
         }
     }
 
     fn tell_unsupported(&mut self, root: NodeId, api_version: &str, kind: &str) {
-        let near = Kind::ALL
-            .into_iter()
-            .find(|k| k.as_str() == kind)
-            .or_else(|| {
-                let name = suggest::nearest(kind, Kind::ALL.iter().map(|k| k.as_str()))?;
-                Kind::ALL
-                    .into_iter()
-                    .find(|k| k.as_str() == name && k.api_version() == api_version)
-            });
+        let near = Kind::ALL.into_iter().find(|k| k.as_str() == kind).or_else(|| {
+            let name = suggest::nearest(kind, Kind::ALL.iter().map(|k| k.as_str()))?;
+            Kind::ALL.into_iter().find(|k| k.as_str() == name && k.api_version() == api_version)
+        });
         let hint = near.map(|near| {
             format!(
                 "If it is meant to be read: {} has apiVersion {} and kind {}.",
@@ -253,12 +235,7 @@ impl<'t> Reader<'_, 't, '_> {
         if !matches!(self.tree.value(metadata.value), Some(Value::Mapping(_))) {
             let message = "`metadata` must be a mapping with a `name`".to_owned();
             let field = FieldPath::root().field("metadata");
-            self.tell(
-                self.tree.field_place(metadata),
-                Code::ManifestType,
-                field,
-                message,
-            );
+            self.tell(self.tree.field_place(metadata), Code::ManifestType, field, message);
             return None;
         }
         let name = self.identifier(metadata.value, "name", kind)?;
@@ -346,10 +323,7 @@ impl<'t> Reader<'_, 't, '_> {
     fn collect_flaws(&self, id: NodeId, path: &FieldPath, issues: &mut Vec<Issue>) {
         for flaw in self.flaws.get(&id).into_iter().flatten() {
             issues.push(Issue {
-                field: flaw
-                    .key
-                    .as_ref()
-                    .map_or_else(|| path.clone(), |k| path.field(k)),
+                field: flaw.key.as_ref().map_or_else(|| path.clone(), |k| path.field(k)),
                 fault: flaw.fault.clone(),
             });
         }

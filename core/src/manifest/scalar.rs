@@ -124,10 +124,7 @@ mod tests {
             ("0x", Scalar::Text("0x".into())),
             ("0xg", Scalar::Text("0xg".into())),
             ("1.2.3", Scalar::Text("1.2.3".into())),
-            (
-                "2026-01-01T00:00:00Z",
-                Scalar::Text("2026-01-01T00:00:00Z".into()),
-            ),
+            ("2026-01-01T00:00:00Z", Scalar::Text("2026-01-01T00:00:00Z".into())),
             ("<<", Scalar::Text("<<".into())),
         ] {
             assert_eq!(plain(text.into()), want, "{text:?}");

@@ -80,9 +80,7 @@ impl Spans {
             Step::Index(index) => children.into_iter().nth(*index),
             Step::Field(name) => {
                 let key = hash(name);
-                children
-                    .into_iter()
-                    .find(|child| self.mark(*child).is_some_and(|m| m.key == key))
+                children.into_iter().find(|child| self.mark(*child).is_some_and(|m| m.key == key))
             }
         }
     }
@@ -118,11 +116,7 @@ impl Collector<'_, '_> {
         let Ok(at) = u32::try_from(self.marks.len()) else {
             return;
         };
-        self.marks.push(Mark {
-            key,
-            end: at + 1,
-            place,
-        });
+        self.marks.push(Mark { key, end: at + 1, place });
         let target = match self.tree.node(id).map(|n| &n.value) {
             Some(Value::Alias(target)) => *target,
             _ => id,
@@ -137,10 +131,7 @@ impl Collector<'_, '_> {
         match self.tree.value(target) {
             Some(Value::Sequence(items)) => {
                 for item in items {
-                    let place = self
-                        .tree
-                        .node(*item)
-                        .map_or_else(Place::default, |n| n.place);
+                    let place = self.tree.node(*item).map_or_else(Place::default, |n| n.place);
                     self.visit(*item, 0, place);
                 }
             }
@@ -227,24 +218,11 @@ mod tests {
 
     #[test]
     fn the_steps_of_a_path_are_those_it_was_made_of() {
-        for name in [
-            "spec",
-            "a/b",
-            "say \"x\"",
-            "tab\there",
-            "\u{202e}",
-            "a]b",
-            "é",
-            "",
-        ] {
+        for name in ["spec", "a/b", "say \"x\"", "tab\there", "\u{202e}", "a]b", "é", ""] {
             let path = FieldPath::root().field("x").index(12).field(name);
             assert_eq!(
                 steps(path.as_str()),
-                [
-                    Step::Field("x".to_owned()),
-                    Step::Index(12),
-                    Step::Field(name.to_owned())
-                ],
+                [Step::Field("x".to_owned()), Step::Index(12), Step::Field(name.to_owned())],
                 "{name:?}"
             );
         }

@@ -203,11 +203,7 @@ impl<'a> Iterator for Documents<'a> {
 
 fn syntax(error: &ScanError) -> Fault {
     let marker = error.marker();
-    let place = Place {
-        line: narrow(marker.line()),
-        column: narrow(marker.col() + 1),
-        length: 1,
-    };
+    let place = Place { line: narrow(marker.line()), column: narrow(marker.col() + 1), length: 1 };
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(place);
     }

@@ -30,10 +30,7 @@ fn route(document: &Document) -> &IngressRoute {
 
 /// `line:column+length code field: message (hint)`.
 fn line(diagnostic: &Diagnostic) -> String {
-    let place = diagnostic
-        .location
-        .as_ref()
-        .expect("every fault has a place");
+    let place = diagnostic.location.as_ref().expect("every fault has a place");
     assert_eq!(&*place.file, "f.yaml");
     format!(
         "{}:{}+{} {} {}: {}{}",
@@ -43,10 +40,7 @@ fn line(diagnostic: &Diagnostic) -> String {
         diagnostic.code,
         diagnostic.field,
         diagnostic.message,
-        diagnostic
-            .hint
-            .as_ref()
-            .map_or_else(String::new, |h| format!(" ({h})")),
+        diagnostic.hint.as_ref().map_or_else(String::new, |h| format!(" ({h})")),
     )
 }
 
@@ -68,10 +62,7 @@ fn faults(spec: &str) -> (Vec<String>, bool) {
 }
 
 fn place(document: &Document, field: &str) -> (u32, u32, u32) {
-    let place = document
-        .spans
-        .locate(&FieldPath::of(field))
-        .expect("a document has a place");
+    let place = document.spans.locate(&FieldPath::of(field)).expect("a document has a place");
     (place.line, place.column, place.length)
 }
 
@@ -112,10 +103,7 @@ fn an_ingressroute_is_read_whole_and_every_field_has_its_place() {
     for (field, want) in [
         ("", (2, 1, 38)),
         (".metadata", (4, 1, 8)),
-        (
-            ".metadata.annotations[\"kubernetes.io/ingress.class\"]",
-            (8, 34, 7),
-        ),
+        (".metadata.annotations[\"kubernetes.io/ingress.class\"]", (8, 34, 7)),
         (".spec.virtualhost.fqdn", (11, 11, 16)),
         (".spec.virtualhost.tls", (12, 10, 22)),
         (".spec.virtualhost.tls.secretName", (12, 23, 8)),
@@ -143,18 +131,11 @@ fn carriage_returns_and_a_byte_order_mark_move_no_place() {
     let dos = format!("\u{feff}{}", SHOP.replace('\n', "\r\n"));
     let (unix, dos) = (document(SHOP), document(&dos));
     assert_eq!(unix.object, dos.object);
-    for field in [
-        "",
-        ".spec.virtualhost.fqdn",
-        ".spec.routes[0]",
-        ".spec.routes[1].match",
-    ] {
+    for field in ["", ".spec.virtualhost.fqdn", ".spec.routes[0]", ".spec.routes[1].match"] {
         assert_eq!(place(&unix, field), place(&dos, field), "{field}");
     }
-    let marked = document(&format!(
-        "\u{feff}{}",
-        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
-    ));
+    let marked =
+        document(&format!("\u{feff}{}", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"));
     assert_eq!(place(&marked, ".metadata.name").0, 3);
 }
 
@@ -190,28 +171,12 @@ fn documents_are_separated_and_empty_ones_are_nothing() {
     );
     let manifest = parse(&text);
     assert_eq!(manifest.diagnostics, []);
-    let names: Vec<_> = manifest
-        .documents
-        .iter()
-        .map(|d| d.reference.to_string())
-        .collect();
+    let names: Vec<_> = manifest.documents.iter().map(|d| d.reference.to_string()).collect();
     assert_eq!(names, ["Service default/a", "Service default/b"]);
-    for empty in [
-        "",
-        "\n",
-        "# only a comment",
-        "---",
-        "---\n...\n",
-        "\u{feff}",
-        "~",
-        "\r\n",
-    ] {
+    for empty in ["", "\n", "# only a comment", "---", "---\n...\n", "\u{feff}", "~", "\r\n"] {
         let manifest = parse(empty);
         assert!(manifest.complete, "{empty:?}");
-        assert!(
-            manifest.documents.is_empty() && manifest.diagnostics.is_empty(),
-            "{empty:?}"
-        );
+        assert!(manifest.documents.is_empty() && manifest.diagnostics.is_empty(), "{empty:?}");
     }
 }
 
@@ -234,11 +199,7 @@ items:
 {apiVersion: v1, kind: List, items: }
 ";
     let manifest = parse(text);
-    let names: Vec<_> = manifest
-        .documents
-        .iter()
-        .map(|d| d.reference.to_string())
-        .collect();
+    let names: Vec<_> = manifest.documents.iter().map(|d| d.reference.to_string()).collect();
     assert_eq!(names, ["Namespace a", "Secret a/s", "Service default/bare"]);
     assert_eq!(place(&manifest.documents[1], ".metadata.name"), (10, 53, 1));
     assert_eq!(
@@ -250,10 +211,7 @@ items:
             "{apiVersion: v1, kind: List}",
             "1:1+28 CTR006 .items: the document has no `items` (Add `items`.)",
         ),
-        (
-            "{apiVersion: v1, kind: List, items: {}}",
-            "1:37+2 CTR002 .items: `items` must be a list",
-        ),
+        ("{apiVersion: v1, kind: List, items: {}}", "1:37+2 CTR002 .items: `items` must be a list"),
         (
             "{apiVersion: v1, kind: List, items: [x]}",
             "1:38+1 CTR002 : the document must be a mapping with `apiVersion`, `kind` and `metadata` (Write a Kubernetes object, or remove the document.)",
@@ -428,10 +386,7 @@ fn kinds_that_are_not_read_are_told_with_the_nearest_one_that_is() {
             "apiVersion: v1\nmetadata: {}\n",
             "1:1+14 CTR006 .kind: the document has no `kind` (Add `kind`.)",
         ),
-        (
-            "apiVersion: 1\nkind: x\n",
-            "1:13+1 CTR002 .apiVersion: `apiVersion` must be text",
-        ),
+        ("apiVersion: 1\nkind: x\n", "1:13+1 CTR002 .apiVersion: `apiVersion` must be text"),
         (
             "foo: bar\n",
             "1:1+8 CTR006 .apiVersion: the document has no `apiVersion` (Add `apiVersion`.)",
@@ -500,26 +455,17 @@ fn an_object_without_a_valid_name_is_no_object() {
 fn what_comes_before_a_fault_of_syntax_is_returned_and_the_text_is_incomplete() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\n";
     for (rest, want) in [
-        (
-            "a: [",
-            "5:4+1 CTR001 : the text cannot be read on: unclosed bracket '['",
-        ),
+        ("a: [", "5:4+1 CTR001 : the text cannot be read on: unclosed bracket '['"),
         (
             "a: b: c",
             "5:5+1 CTR001 : the text cannot be read on: mapping values are not allowed in this context",
         ),
-        (
-            "a: 'b",
-            "5:4+1 CTR001 : the text cannot be read on: unclosed quote",
-        ),
+        ("a: 'b", "5:4+1 CTR001 : the text cannot be read on: unclosed quote"),
         (
             "a: *b",
             "5:4+1 CTR001 : the text cannot be read on: while parsing node, found unknown anchor",
         ),
-        (
-            "a: @",
-            "5:4+1 CTR001 : the text cannot be read on: unexpected character: `@'",
-        ),
+        ("a: @", "5:4+1 CTR001 : the text cannot be read on: unexpected character: `@'"),
         (
             "a: &a {b: *a}",
             "5:11+2 CTR001 : the alias stands inside what it refers to (Write the value out instead of the alias.)",
@@ -551,10 +497,7 @@ fn aliases_and_merge_keys_are_followed_and_keep_their_places() {
     assert_eq!(document.diagnostics, []);
     let routes = &route(&document).spec.routes;
     assert_eq!(routes[0].services, routes[1].services);
-    assert_eq!(
-        (&*routes[0].services[1].name, routes[0].services[1].port),
-        ("green", 80)
-    );
+    assert_eq!((&*routes[0].services[1].name, routes[0].services[1].port), ("green", 80));
     assert!(routes[2].permit_insecure);
     assert_eq!(&*routes[2].prefix, "/y");
     for (field, want) in [
@@ -620,27 +563,19 @@ stringData: hunter2
     let whole = self::document(
         "{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {tls.crt: aGk=}, stringData: {k: v, empty: }}",
     );
-    let Some(Object::Secret(secret)) = &whole.object else {
-        panic!("{:?}", whole.diagnostics)
-    };
+    let Some(Object::Secret(secret)) = &whole.object else { panic!("{:?}", whole.diagnostics) };
     assert_eq!(secret.data.get("tls.crt").map(|v| &**v), Some("aGk="));
     assert_eq!(secret.string_data.get("empty").map(|v| &**v), Some(""));
 }
 
 #[test]
 fn what_exceeds_a_limit_is_refused_before_it_costs_anything() {
-    let limits = Limits {
-        bytes: 2000,
-        depth: 8,
-        nodes: 200,
-    };
+    let limits = Limits { bytes: 2000, depth: 8, nodes: 200 };
     let refused = |text: &str| {
         let manifest = read("f.yaml", text, limits);
         assert!(!manifest.complete);
         assert_eq!(manifest.documents.len(), 0);
-        let [fault] = manifest.diagnostics.as_slice() else {
-            panic!("{:?}", manifest.diagnostics)
-        };
+        let [fault] = manifest.diagnostics.as_slice() else { panic!("{:?}", manifest.diagnostics) };
         assert_eq!(fault.code, Code::ManifestTooLarge, "{fault}");
         line(fault)
     };
@@ -659,21 +594,14 @@ fn what_exceeds_a_limit_is_refused_before_it_costs_anything() {
     let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..7 {
         let below = level - 1;
-        writeln!(
-            bomb,
-            "a{level}: &a{level} [*a{below},*a{below},*a{below},*a{below},*a{below}]"
-        )
-        .expect("a string takes any text");
+        writeln!(bomb, "a{level}: &a{level} [*a{below},*a{below},*a{below},*a{below},*a{below}]")
+            .expect("a string takes any text");
     }
     assert!(refused(&bomb).ends_with(many));
     let mut merges = "a0: &a0 {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6}\n".to_owned();
     for level in 1..20 {
-        writeln!(
-            merges,
-            "a{level}: &a{level} {{<<: *a{}, k{level}: 1}}",
-            level - 1
-        )
-        .expect("a string takes any text");
+        writeln!(merges, "a{level}: &a{level} {{<<: *a{}, k{level}: 1}}", level - 1)
+            .expect("a string takes any text");
     }
     assert!(refused(&merges).ends_with(many));
 }
@@ -724,9 +652,7 @@ fn many_faults_of_one_object_are_told_up_to_a_bound() {
 fn a_second_place_of_an_object_is_told_with_the_first() {
     let text = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
     let manifest = parse(&format!("{text}---\n{text}"));
-    let [first, second] = manifest.documents.as_slice() else {
-        panic!("{manifest:?}")
-    };
+    let [first, second] = manifest.documents.as_slice() else { panic!("{manifest:?}") };
     assert_eq!(
         line(&second.duplicate_of(first)),
         "5:1+14 CTR008 : Service default/a stands in f.yaml:1:1 already"
@@ -787,15 +713,12 @@ fn anything() -> impl Strategy<Value = String> {
     let pieces = prop::collection::vec(prop::sample::select(PIECES.as_slice()), 0..60)
         .prop_map(|pieces| pieces.concat());
     let characters = prop::collection::vec(any::<char>(), 0..100).prop_map(String::from_iter);
-    let cut = (
-        0..SHOP.len(),
-        0..SHOP.len(),
-        prop::sample::select(PIECES.as_slice()),
-    )
-        .prop_map(|(from, to, piece)| {
+    let cut = (0..SHOP.len(), 0..SHOP.len(), prop::sample::select(PIECES.as_slice())).prop_map(
+        |(from, to, piece)| {
             let (head, tail) = (SHOP.get(..from), SHOP.get(to..));
             format!("{}{piece}{}", head.unwrap_or(""), tail.unwrap_or(""))
-        });
+        },
+    );
     prop_oneof![pieces, characters, cut]
 }
 
@@ -873,8 +796,7 @@ impl Written {
 
     fn value(&mut self, field: String, text: &str) {
         let length = u32::try_from(text.chars().count()).expect("values are short");
-        self.places
-            .push((field, (self.line, self.column(), length)));
+        self.places.push((field, (self.line, self.column(), length)));
         self.push(text);
     }
 }
@@ -897,11 +819,7 @@ impl Draft {
             let field = format!(".spec.routes[{index}].services[{at}]");
             out.push(if self.flow { "{name: " } else { "    - name: " });
             out.value(format!("{field}.name"), name);
-            out.push(if self.flow {
-                ", port: "
-            } else {
-                "\n      port: "
-            });
+            out.push(if self.flow { ", port: " } else { "\n      port: " });
             out.value(format!("{field}.port"), &port.to_string());
             out.push(if self.flow { "}, " } else { "\n" });
         }
@@ -914,13 +832,7 @@ impl Draft {
 fn routes() -> impl Strategy<Value = Vec<Draft>> {
     let services = prop::collection::vec(("[a-z]{1,8}x", 1_i64..70000), 0..4);
     let quote = prop::sample::select(vec![None, Some('"'), Some('\'')]);
-    let draft = (
-        "/[a-zé😀/]{0,12}",
-        services,
-        any::<bool>(),
-        any::<bool>(),
-        quote,
-    );
+    let draft = ("/[a-zé😀/]{0,12}", services, any::<bool>(), any::<bool>(), quote);
     let draft = draft.prop_map(|(prefix, services, flow, comment, quote)| Draft {
         prefix,
         services,

@@ -28,10 +28,7 @@ impl<'de> SeqAccess<'de> for Items<'_, '_, '_> {
         let value = seed.deserialize(Decoder {
             context,
             node: *node,
-            place: context
-                .tree
-                .node(*node)
-                .map_or_else(Place::default, |n| n.place),
+            place: context.tree.node(*node).map_or_else(Place::default, |n| n.place),
         });
         context.path.borrow_mut().pop();
         value.map(Some)

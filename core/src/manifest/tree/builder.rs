@@ -23,11 +23,7 @@ struct Frame<'a> {
 
 enum Content<'a> {
     Sequence(Vec<NodeId>),
-    Mapping {
-        entries: Vec<Entry<'a>>,
-        merges: Vec<NodeId>,
-        key: Option<Key<'a>>,
-    },
+    Mapping { entries: Vec<Entry<'a>>, merges: Vec<NodeId>, key: Option<Key<'a>> },
 }
 
 enum Key<'a> {
@@ -88,11 +84,8 @@ impl<'a> Builder<'a> {
                 self.container_tag(tag.as_deref(), "seq");
             }
             Event::MappingStart(style, anchor, tag) => {
-                let content = Content::Mapping {
-                    entries: Vec::new(),
-                    merges: Vec::new(),
-                    key: None,
-                };
+                let content =
+                    Content::Mapping { entries: Vec::new(), merges: Vec::new(), key: None };
                 self.open(content, style, anchor, span)?;
                 self.container_tag(tag.as_deref(), "map");
             }
@@ -127,9 +120,7 @@ impl<'a> Builder<'a> {
             .find(|(at, c)| {
                 matches!(c, '\n' | '\r')
                     || (c.is_whitespace()
-                        && rest
-                            .get(*at + c.len_utf8()..)
-                            .is_some_and(|r| r.starts_with('#')))
+                        && rest.get(*at + c.len_utf8()..).is_some_and(|r| r.starts_with('#')))
             })
             .or_else(|| rest.char_indices().nth(LINE_LENGTH))
             .map_or(rest.len(), |(at, _)| at);
@@ -139,13 +130,7 @@ impl<'a> Builder<'a> {
     fn push(&mut self, value: Value<'a>, place: Place) -> Result<NodeId, Fault> {
         self.spend(1, place)?;
         let id = NodeId(narrow(self.tree.nodes.len()));
-        self.tree.nodes.push(Node {
-            value,
-            place,
-            block: false,
-            weight: 1,
-            height: 0,
-        });
+        self.tree.nodes.push(Node { value, place, block: false, weight: 1, height: 0 });
         Ok(id)
     }
 
@@ -198,19 +183,13 @@ impl<'a> Builder<'a> {
         };
         let value = match frame.content {
             Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping {
-                entries, merges, ..
-            } => Value::Mapping(self.unite(frame.id, entries, merges)?),
+            Content::Mapping { entries, merges, .. } => {
+                Value::Mapping(self.unite(frame.id, entries, merges)?)
+            }
         };
         let (weight, height) = self.measure(&value);
         if let Some(node) = self.tree.nodes.get_mut(frame.id.index()) {
-            *node = Node {
-                value,
-                place,
-                block: !frame.flow,
-                weight,
-                height,
-            };
+            *node = Node { value, place, block: !frame.flow, weight, height };
         }
         self.remember(frame.anchor, frame.id);
         self.attach(frame.id);
@@ -244,10 +223,7 @@ impl<'a> Builder<'a> {
                 hint: Some("Write the value out instead of the alias.".to_owned()),
             });
         };
-        let (weight, height) = self
-            .tree
-            .node(target)
-            .map_or((1, 0), |n| (n.weight, n.height));
+        let (weight, height) = self.tree.node(target).map_or((1, 0), |n| (n.weight, n.height));
         if self.stack.len() + height > self.depth {
             return Err(too_deep(place));
         }
@@ -271,16 +247,10 @@ impl<'a> Builder<'a> {
         let mapping = frame.id;
         match &mut frame.content {
             Content::Sequence(items) => items.push(id),
-            Content::Mapping {
-                entries,
-                merges,
-                key,
-            } => match key.take() {
-                Some(Key::Text(key, key_place)) => entries.push(Entry {
-                    key,
-                    key_place,
-                    value: id,
-                }),
+            Content::Mapping { entries, merges, key } => match key.take() {
+                Some(Key::Text(key, key_place)) => {
+                    entries.push(Entry { key, key_place, value: id });
+                }
                 Some(Key::Merge) => merges.push(id),
                 Some(Key::Broken) => {}
                 None if merge => *key = Some(Key::Merge),
@@ -362,10 +332,7 @@ impl<'a> Builder<'a> {
             _ => false,
         };
         if !whole {
-            let place = self
-                .tree
-                .node(source)
-                .map_or_else(Place::default, |n| n.place);
+            let place = self.tree.node(source).map_or_else(Place::default, |n| n.place);
             self.tree.flaws.push(Flaw {
                 node: mapping,
                 key: None,
@@ -383,11 +350,7 @@ impl<'a> Builder<'a> {
         tag: Option<&Tag>,
     ) -> Scalar<'a> {
         let Some(tag) = tag else {
-            return if style == ScalarStyle::Plain {
-                plain(text)
-            } else {
-                Scalar::Text(text)
-            };
+            return if style == ScalarStyle::Plain { plain(text) } else { Scalar::Text(text) };
         };
         let wanted = if tag.parts() == ("", "!") || tag.parts() == ("!", "") {
             Some("str")
@@ -423,21 +386,13 @@ impl<'a> Builder<'a> {
         self.tree.flaws.push(Flaw {
             node: id,
             key: None,
-            fault: type_fault(
-                place,
-                &format!("the tag `{}` has no meaning here", tag.original()),
-            ),
+            fault: type_fault(place, &format!("the tag `{}` has no meaning here", tag.original())),
         });
     }
 }
 
 fn type_fault(place: Place, message: &str) -> Fault {
-    Fault {
-        code: Code::ManifestType,
-        place,
-        message: message.to_owned(),
-        hint: None,
-    }
+    Fault { code: Code::ManifestType, place, message: message.to_owned(), hint: None }
 }
 
 /// A node as the key of a field.
