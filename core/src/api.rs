@@ -1,5 +1,6 @@
 //! The objects as their owners write them, reduced to what is read.
 
+pub mod crd;
 mod delegation;
 mod ingressroute;
 mod kubernetes;
@@ -65,9 +66,6 @@ impl Object {
     /// The object's identity.
     pub fn reference(&self) -> ObjectRef {
         let meta = self.metadata();
-        ObjectRef {
-            kind: self.kind(),
-            name: meta.object_name(),
-        }
+        ObjectRef { kind: self.kind(), name: meta.object_name() }
     }
 }

@@ -29,11 +29,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes: 16 << 20,
-            depth: 64,
-            nodes: 1_000_000,
-        }
+        Self { bytes: 16 << 20, depth: 64, nodes: 1_000_000 }
     }
 }
 
@@ -70,12 +66,8 @@ impl Document {
             || format!("{} stands in two places", self.reference),
             |place| format!("{} stands in {place} already", self.reference),
         );
-        let mut diagnostic = Diagnostic::new(
-            Code::DuplicateObject,
-            &self.reference,
-            FieldPath::root(),
-            message,
-        );
+        let mut diagnostic =
+            Diagnostic::new(Code::DuplicateObject, &self.reference, FieldPath::root(), message);
         diagnostic.location = place(self);
         diagnostic
     }
@@ -93,10 +85,7 @@ impl Document {
 /// Every error has a place. No message shows a value of a Secret.
 pub fn read(file: &str, text: &str, limits: Limits) -> Manifest {
     let file: Arc<str> = file.into();
-    let mut manifest = Manifest {
-        complete: true,
-        ..Manifest::default()
-    };
+    let mut manifest = Manifest { complete: true, ..Manifest::default() };
     if text.len() > limits.bytes {
         let fault = Fault {
             code: Code::ManifestTooLarge,
@@ -125,8 +114,4 @@ pub fn read(file: &str, text: &str, limits: Limits) -> Manifest {
 }
 
 /// The place of a text as a whole.
-const START: Place = Place {
-    line: 1,
-    column: 1,
-    length: 1,
-};
+const START: Place = Place { line: 1, column: 1, length: 1 };

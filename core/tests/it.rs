@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "it/crd.rs"]
+mod crd;
 #[path = "it/diagnostic.rs"]
 mod diagnostic;
 #[path = "it/generated.rs"]

@@ -37,16 +37,12 @@ impl Timestamp {
         {
             return None;
         }
-        Some(Self(
-            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second,
-        ))
+        Some(Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second))
     }
 }
 
 fn numbers(text: &str, separator: char) -> Option<[i64; 3]> {
-    let mut parts = text
-        .split(separator)
-        .map(|p| p.parse::<u32>().ok().map(i64::from));
+    let mut parts = text.split(separator).map(|p| p.parse::<u32>().ok().map(i64::from));
     let out = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(out)
 }
@@ -101,27 +97,18 @@ pub struct Metadata {
 impl Metadata {
     /// Namespace and name.
     pub fn object_name(&self) -> ObjectName {
-        ObjectName {
-            namespace: Arc::clone(&self.namespace),
-            name: Arc::clone(&self.name),
-        }
+        ObjectName { namespace: Arc::clone(&self.namespace), name: Arc::clone(&self.name) }
     }
 
     /// The value of the first of `keys` that is annotated.
     pub fn annotation(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter()
-            .find_map(|key| self.annotations.get(*key))
-            .map(AsRef::as_ref)
+        keys.iter().find_map(|key| self.annotations.get(*key)).map(AsRef::as_ref)
     }
 
     /// Orders objects by age, the oldest first; without a time an object counts as youngest, and
     /// equal ages are ordered by namespace and name.
     pub fn seniority(&self) -> (bool, Option<Timestamp>, ObjectName) {
-        (
-            self.creation_timestamp.is_none(),
-            self.creation_timestamp,
-            self.object_name(),
-        )
+        (self.creation_timestamp.is_none(), self.creation_timestamp, self.object_name())
     }
 }
 
@@ -132,21 +119,11 @@ mod tests {
     #[test]
     fn times_are_read_as_the_api_server_writes_them() {
         assert_eq!(Timestamp::parse("1970-01-01T00:00:00Z"), Some(Timestamp(0)));
-        assert_eq!(
-            Timestamp::parse("2000-02-29T12:00:00Z"),
-            Some(Timestamp(951_825_600))
-        );
-        assert_eq!(
-            Timestamp::parse("2026-11-23T20:00:01.5Z"),
-            Some(Timestamp(1_795_464_001))
-        );
-        for bad in [
-            "",
-            "2026-11-23",
-            "2026-13-01T00:00:00Z",
-            "2026-11-23T20:00:01+01:00",
-            "x-y-zTa:b:cZ",
-        ] {
+        assert_eq!(Timestamp::parse("2000-02-29T12:00:00Z"), Some(Timestamp(951_825_600)));
+        assert_eq!(Timestamp::parse("2026-11-23T20:00:01.5Z"), Some(Timestamp(1_795_464_001)));
+        for bad in
+            ["", "2026-11-23", "2026-13-01T00:00:00Z", "2026-11-23T20:00:01+01:00", "x-y-zTa:b:cZ"]
+        {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }
     }
