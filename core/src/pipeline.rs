@@ -101,7 +101,7 @@ impl Pipeline {
             resources: BTreeMap::new(),
             reports: Reports::default(),
         };
-        pipeline.publish_listeners(&mut Outcome::default());
+        pipeline.publish_listeners(&mut Batch::default());
         pipeline
     }
 
@@ -123,7 +123,7 @@ impl Pipeline {
     /// # Cost
     /// Follows the size of the changes, not of the world.
     pub fn apply(&mut self, changes: Vec<Change>) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut batch = Batch::default();
         let mut touched = BTreeSet::new();
         for change in changes {
             self.take_in(change, &mut touched);
@@ -139,8 +139,8 @@ impl Pipeline {
         // Hosts come before endpoints in the order of units, and decide which endpoints there are.
         for unit in &dirty {
             if let Unit::Host(fqdn) = unit {
-                outcome.units += 1;
-                chains_differ |= self.compute_host(fqdn, &mut outcome);
+                batch.units += 1;
+                chains_differ |= self.compute_host(fqdn, &mut batch);
             }
         }
         let mut endpoints = self.shared.take_new_endpoints();
@@ -149,14 +149,17 @@ impl Pipeline {
             Unit::Host(_) => None,
         }));
         for name in endpoints {
-            outcome.units += 1;
-            self.compute_endpoints(&name, &mut outcome);
+            batch.units += 1;
+            self.compute_endpoints(&name, &mut batch);
         }
         if chains_differ {
-            self.publish_listeners(&mut outcome);
+            self.publish_listeners(&mut batch);
         }
-        outcome.statuses = self.reports.take_changed();
-        outcome
+        Outcome {
+            resources: self.differences(batch.before),
+            statuses: self.reports.take_changed(),
+            units: batch.units,
+        }
     }
 
     /// All resources in force, ordered by key.
@@ -220,15 +223,15 @@ impl Pipeline {
         self.store.replace(reference, None, touched);
     }
 
-    fn publish_listeners(&mut self, outcome: &mut Outcome) {
+    fn publish_listeners(&mut self, batch: &mut Batch) {
         let built = xds::listeners(&self.options, self.chains.values());
         let before: Vec<ResourceKey> = self.keys_of(xds::ResourceType::Listener).cloned().collect();
         for key in before.iter().filter(|key| !built.iter().any(|r| r.key == **key)) {
-            self.publish(key, None, outcome);
+            self.publish(key, None, batch);
         }
         for resource in built {
             let key = resource.key.clone();
-            self.publish(&key, Some(Arc::new(resource)), outcome);
+            self.publish(&key, Some(Arc::new(resource)), batch);
         }
     }
 
@@ -237,22 +240,37 @@ impl Pipeline {
         self.resources.range(first..).map(|(key, _)| key).take_while(move |key| key.kind == kind)
     }
 
-    /// Puts a resource in force or out of it, and tells so if that makes a difference.
-    fn publish(
-        &mut self,
-        key: &ResourceKey,
-        resource: Option<Arc<Resource>>,
-        outcome: &mut Outcome,
-    ) {
+    /// Puts a resource in force or out of it.
+    fn publish(&mut self, key: &ResourceKey, resource: Option<Arc<Resource>>, batch: &mut Batch) {
         if self.resources.get(key) == resource.as_ref() {
             return;
         }
-        match &resource {
-            Some(resource) => self.resources.insert(key.clone(), Arc::clone(resource)),
+        let before = match resource {
+            Some(resource) => self.resources.insert(key.clone(), resource),
             None => self.resources.remove(key),
         };
-        outcome.resources.insert(key.clone(), resource);
+        batch.before.entry(key.clone()).or_insert(before);
     }
+
+    /// What differs from before the batch: what one host let go of, another may have taken up.
+    fn differences(
+        &self,
+        before: BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+    ) -> BTreeMap<ResourceKey, Option<Arc<Resource>>> {
+        let now = before.into_iter().map(|(key, before)| {
+            let now = self.resources.get(&key).map(Arc::clone);
+            (key, before, now)
+        });
+        now.filter(|(_, before, now)| before != now).map(|(key, _, now)| (key, now)).collect()
+    }
+}
+
+/// What a batch of changes has done so far.
+#[derive(Debug, Default)]
+struct Batch {
+    /// The resources touched, as they were before.
+    before: BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+    units: usize,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::{Outcome, Pipeline};
+use super::{Batch, Pipeline};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{self, Action, Destination, EndpointsName, Tls};
 use crate::name::{FieldPath, Fqdn, Kind, ObjectName, ObjectRef};
@@ -62,7 +62,7 @@ impl Shared {
 
 impl Pipeline {
     /// Computes a host again. Returns whether the TLS listener is concerned.
-    pub(super) fn compute_host(&mut self, fqdn: &Fqdn, outcome: &mut Outcome) -> bool {
+    pub(super) fn compute_host(&mut self, fqdn: &Fqdn, batch: &mut Batch) -> bool {
         let unit = Unit::Host(fqdn.clone());
         let value = if self.store.is_claimed(fqdn) {
             let reader = Reader::new(&self.store);
@@ -83,7 +83,7 @@ impl Pipeline {
             self.dependencies.forget(&unit);
             HostValue::default()
         };
-        self.replace_host(fqdn, unit, value, outcome)
+        self.replace_host(fqdn, unit, value, batch)
     }
 
     /// A defect of ours met by one host must not stop the others.
@@ -112,7 +112,7 @@ impl Pipeline {
         fqdn: &Fqdn,
         unit: Unit,
         value: HostValue,
-        outcome: &mut Outcome,
+        batch: &mut Batch,
     ) -> bool {
         let old = match self.values.remove(&unit) {
             Some(UnitValue::Host(old)) => old,
@@ -121,18 +121,18 @@ impl Pipeline {
         for resource in
             old.resources.iter().filter(|o| !value.resources.iter().any(|n| n.key == o.key))
         {
-            self.publish(&resource.key, None, outcome);
+            self.publish(&resource.key, None, batch);
         }
         for resource in &value.resources {
-            self.publish(&resource.key, Some(Arc::clone(resource)), outcome);
+            self.publish(&resource.key, Some(Arc::clone(resource)), batch);
         }
         for (key, cluster) in
             value.clusters.iter().filter(|(key, _)| !old.clusters.contains_key(key))
         {
-            self.use_cluster(fqdn, key, cluster, outcome);
+            self.use_cluster(fqdn, key, cluster, batch);
         }
         for key in old.clusters.keys().filter(|key| !value.clusters.contains_key(key)) {
-            self.leave_cluster(fqdn, key, outcome);
+            self.leave_cluster(fqdn, key, batch);
         }
         let chains_differ = old.chain != value.chain;
         if chains_differ {
@@ -154,7 +154,7 @@ impl Pipeline {
         fqdn: &Fqdn,
         key: &ResourceKey,
         cluster: &Arc<ir::Cluster>,
-        outcome: &mut Outcome,
+        batch: &mut Batch,
     ) {
         if let Some(users) = self.shared.users.get_mut(key) {
             users.hosts.insert(fqdn.clone());
@@ -162,7 +162,7 @@ impl Pipeline {
         }
         let users = Users { cluster: Arc::clone(cluster), hosts: BTreeSet::from([fqdn.clone()]) };
         self.shared.users.insert(key.clone(), users);
-        self.publish(key, Some(Arc::new(xds::cluster(cluster))), outcome);
+        self.publish(key, Some(Arc::new(xds::cluster(cluster))), batch);
         let count = self.shared.endpoints.entry(cluster.endpoints.clone()).or_insert(0);
         *count += 1;
         if *count == 1 {
@@ -170,7 +170,7 @@ impl Pipeline {
         }
     }
 
-    fn leave_cluster(&mut self, fqdn: &Fqdn, key: &ResourceKey, outcome: &mut Outcome) {
+    fn leave_cluster(&mut self, fqdn: &Fqdn, key: &ResourceKey, batch: &mut Batch) {
         let Some(users) = self.shared.users.get_mut(key) else {
             return;
         };
@@ -180,7 +180,7 @@ impl Pipeline {
         }
         let endpoints = users.cluster.endpoints.clone();
         self.shared.users.remove(key);
-        self.publish(key, None, outcome);
+        self.publish(key, None, batch);
         let Some(count) = self.shared.endpoints.get_mut(&endpoints) else {
             return;
         };
@@ -190,7 +190,7 @@ impl Pipeline {
         }
         self.shared.endpoints.remove(&endpoints);
         self.shared.new_endpoints.remove(&endpoints);
-        self.publish(&xds::endpoints_name(&endpoints), None, outcome);
+        self.publish(&xds::endpoints_name(&endpoints), None, batch);
         let unit = Unit::Endpoints(endpoints);
         self.dependencies.forget(&unit);
         if let Some(UnitValue::Endpoints(diagnostics)) = self.values.remove(&unit) {
@@ -199,7 +199,7 @@ impl Pipeline {
     }
 
     /// Computes endpoints again, if any cluster needs them.
-    pub(super) fn compute_endpoints(&mut self, name: &EndpointsName, outcome: &mut Outcome) {
+    pub(super) fn compute_endpoints(&mut self, name: &EndpointsName, batch: &mut Batch) {
         if !self.shared.endpoints.contains_key(name) {
             return;
         }
@@ -208,7 +208,7 @@ impl Pipeline {
         let ResolvedEndpoints { endpoints, diagnostics } = resolve::endpoints(&reader, name);
         self.dependencies.record(&unit, reader.into_facts());
         let resource = xds::endpoints(&endpoints);
-        self.publish(&resource.key.clone(), Some(Arc::new(resource)), outcome);
+        self.publish(&resource.key.clone(), Some(Arc::new(resource)), batch);
         let old = match self.values.insert(unit, UnitValue::Endpoints(diagnostics.clone())) {
             Some(UnitValue::Endpoints(old)) => old,
             _ => Vec::new(),
