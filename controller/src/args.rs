@@ -49,112 +49,47 @@ pub struct ServeArgs {
     pub source: Option<PathBuf>,
 
     /// Address on which Envoys are served.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "127.0.0.1",
-        help_heading = "xDS"
-    )]
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", help_heading = "xDS")]
     pub xds_address: IpAddr,
     /// Port on which Envoys are served; 0 for any free one, which is logged.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8001,
-        help_heading = "xDS"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8001, help_heading = "xDS")]
     pub xds_port: u16,
     /// PEM file of the certificate authority that Envoys' certificates must come from.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONTOUR_CAFILE",
-        help_heading = "xDS"
-    )]
+    #[arg(long, value_name = "FILE", env = "CONTOUR_CAFILE", help_heading = "xDS")]
     pub contour_cafile: Option<PathBuf>,
     /// PEM file of the controller's certificate chain.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONTOUR_CERT_FILE",
-        help_heading = "xDS"
-    )]
+    #[arg(long, value_name = "FILE", env = "CONTOUR_CERT_FILE", help_heading = "xDS")]
     pub contour_cert_file: Option<PathBuf>,
     /// PEM file of the key of the controller's certificate.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONTOUR_KEY_FILE",
-        help_heading = "xDS"
-    )]
+    #[arg(long, value_name = "FILE", env = "CONTOUR_KEY_FILE", help_heading = "xDS")]
     pub contour_key_file: Option<PathBuf>,
     /// Serve Envoys without TLS: anybody who can connect reads every certificate's key.
     #[arg(long, help_heading = "xDS")]
     pub insecure: bool,
 
     /// Address on which Envoy serves HTTP.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Envoy")]
     pub envoy_service_http_address: IpAddr,
     /// Port on which Envoy serves HTTP.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8080,
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8080, help_heading = "Envoy")]
     pub envoy_service_http_port: u16,
     /// Address on which Envoy serves HTTPS.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Envoy")]
     pub envoy_service_https_address: IpAddr,
     /// Port on which Envoy serves HTTPS.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8443,
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8443, help_heading = "Envoy")]
     pub envoy_service_https_port: u16,
     /// Address on which Envoy serves /ready and /stats/prometheus.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Envoy")]
     pub stats_address: IpAddr,
     /// Port on which Envoy serves /ready and /stats/prometheus.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8002,
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8002, help_heading = "Envoy")]
     pub stats_port: u16,
     /// Envoy's access log of HTTP; empty for none.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/dev/stdout",
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "/dev/stdout", help_heading = "Envoy")]
     pub envoy_http_access_log: String,
     /// Envoy's access log of HTTPS; empty for none.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/dev/stdout",
-        help_heading = "Envoy"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "/dev/stdout", help_heading = "Envoy")]
     pub envoy_https_access_log: String,
     /// Expect the PROXY protocol on Envoy's HTTP and HTTPS listeners.
     #[arg(long, help_heading = "Envoy")]
@@ -164,72 +99,32 @@ pub struct ServeArgs {
     pub tls_layout: Layout,
 
     /// Namespaces in which root IngressRoutes are allowed; all if not given.
-    #[arg(
-        long,
-        value_name = "NS,…",
-        value_delimiter = ',',
-        help_heading = "Objects"
-    )]
+    #[arg(long, value_name = "NS,…", value_delimiter = ',', help_heading = "Objects")]
     pub root_namespaces: Vec<String>,
     /// Ingress classes to serve; if not given, objects without class and of class "contour".
-    #[arg(
-        long,
-        value_name = "CLASS,…",
-        value_delimiter = ',',
-        help_heading = "Objects"
-    )]
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', help_heading = "Objects")]
     pub ingress_class_name: Vec<String>,
     /// Ignore permitInsecure: hosts with TLS always redirect plain HTTP.
     #[arg(long, help_heading = "Objects")]
     pub disable_permit_insecure: bool,
 
     /// Address of /healthz and /readyz.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Operation")]
     pub health_address: IpAddr,
     /// Port of /healthz and /readyz.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8000,
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8000, help_heading = "Operation")]
     pub health_port: u16,
     /// Address of /metrics; one listener with health if address and port are the same.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Operation")]
     pub http_address: IpAddr,
     /// Port of /metrics.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8000,
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8000, help_heading = "Operation")]
     pub http_port: u16,
     /// Address of /debug, which must be a loopback address: it has no other protection.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "127.0.0.1",
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", help_heading = "Operation")]
     pub debug_http_address: IpAddr,
     /// Port of /debug.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 6060,
-        help_heading = "Operation"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 6060, help_heading = "Operation")]
     pub debug_http_port: u16,
     /// Log in detail.
     #[arg(short, long, help_heading = "Operation")]
@@ -381,14 +276,8 @@ impl ServeArgs {
         let source = self.source.ok_or(ArgsError::NoSource)?;
         let bind = |address, port| Bind { address, port };
         let options = Options {
-            http: bind(
-                self.envoy_service_http_address,
-                self.envoy_service_http_port,
-            ),
-            https: bind(
-                self.envoy_service_https_address,
-                self.envoy_service_https_port,
-            ),
+            http: bind(self.envoy_service_http_address, self.envoy_service_http_port),
+            https: bind(self.envoy_service_https_address, self.envoy_service_https_port),
             stats: Some(bind(self.stats_address, self.stats_port)),
             http_access_log: self.envoy_http_access_log.into(),
             https_access_log: self.envoy_https_access_log.into(),
@@ -431,19 +320,12 @@ pub(crate) fn tls_files(
     flags: [(&str, Option<PathBuf>); 3],
     program: &'static str,
 ) -> Result<TlsFiles, ArgsError> {
-    let missing: Vec<_> = flags
-        .iter()
-        .filter(|(_, file)| file.is_none())
-        .map(|(flag, _)| *flag)
-        .collect();
+    let missing: Vec<_> =
+        flags.iter().filter(|(_, file)| file.is_none()).map(|(flag, _)| *flag).collect();
     let missing = missing.join(", ");
     let [(_, ca), (_, certificate), (_, key)] = flags;
     match (ca, certificate, key) {
-        (Some(ca), Some(certificate), Some(key)) => Ok(TlsFiles {
-            ca,
-            certificate,
-            key,
-        }),
+        (Some(ca), Some(certificate), Some(key)) => Ok(TlsFiles { ca, certificate, key }),
         _ => Err(ArgsError::TlsIncomplete { missing, program }),
     }
 }
@@ -474,10 +356,7 @@ mod tests {
         assert_eq!(config.listen.health.to_string(), "0.0.0.0:8000");
         assert_eq!(config.listen.metrics, config.listen.health);
         assert_eq!(config.listen.debug.to_string(), "127.0.0.1:6060");
-        let options = Options {
-            allow_loopback_endpoints: true,
-            ..Options::default()
-        };
+        let options = Options { allow_loopback_endpoints: true, ..Options::default() };
         assert_eq!(config.options, options);
     }
 
@@ -486,19 +365,11 @@ mod tests {
         let error = serve(&["--source", "d", "--contour-cafile", "ca.pem"]).unwrap_err();
         assert_eq!(error.exit(), Exit::Usage);
         assert!(
-            error
-                .to_string()
-                .starts_with("--contour-cert-file, --contour-key-file not given"),
+            error.to_string().starts_with("--contour-cert-file, --contour-key-file not given"),
             "{error}"
         );
-        let files = [
-            "--contour-cafile",
-            "a",
-            "--contour-cert-file",
-            "b",
-            "--contour-key-file",
-            "c",
-        ];
+        let files =
+            ["--contour-cafile", "a", "--contour-cert-file", "b", "--contour-key-file", "c"];
         let config = serve(&[&["--source", "d"], &files[..]].concat()).unwrap();
         assert!(matches!(config.security, XdsSecurity::Mutual(f) if f.key.as_os_str() == "c"));
     }
@@ -512,13 +383,7 @@ mod tests {
 
     #[test]
     fn the_debug_listener_stays_on_the_machine() {
-        let error = serve(&[
-            "--source",
-            "d",
-            "--insecure",
-            "--debug-http-address",
-            "0.0.0.0",
-        ]);
+        let error = serve(&["--source", "d", "--insecure", "--debug-http-address", "0.0.0.0"]);
         assert!(matches!(error, Err(ArgsError::DebugNotLoopback(_))));
     }
 
@@ -533,12 +398,7 @@ mod tests {
             "--ingress-class-name=",
         ])
         .unwrap();
-        let names: Vec<_> = config
-            .options
-            .root_namespaces
-            .iter()
-            .map(|n| &**n)
-            .collect();
+        let names: Vec<_> = config.options.root_namespaces.iter().map(|n| &**n).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(config.options.ingress_classes.is_empty());
     }

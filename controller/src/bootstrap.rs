@@ -158,10 +158,7 @@ impl Bootstrap {
         if let Some(cluster) = &self.node_cluster {
             node.insert("cluster".to_owned(), json!(cluster));
         }
-        node.insert(
-            "metadata".to_owned(),
-            json!({"contour": {"namespace": self.namespace}}),
-        );
+        node.insert("metadata".to_owned(), json!({"contour": {"namespace": self.namespace}}));
         Value::Object(node)
     }
 
@@ -225,10 +222,7 @@ impl Bootstrap {
             object.insert("dns_lookup_family".to_owned(), json!(family));
         }
         if let Some(tls) = &self.tls {
-            object.insert(
-                "transport_socket".to_owned(),
-                self.transport_socket(tls, files),
-            );
+            object.insert("transport_socket".to_owned(), self.transport_socket(tls, files));
         }
         cluster
     }
@@ -254,17 +248,11 @@ impl Bootstrap {
                     ("contour_xds_tls_certificate", "xds-tls-certificate.json"),
                     ("tls_certificate", certificate, &tls.certificate),
                 );
-                common.insert(
-                    "tls_certificate_sds_secret_configs".to_owned(),
-                    json!([reference]),
-                );
+                common.insert("tls_certificate_sds_secret_configs".to_owned(), json!([reference]));
                 files.push(file);
                 let (reference, file) = secret(
                     directory,
-                    (
-                        "contour_xds_tls_validation_context",
-                        "xds-validation-context.json",
-                    ),
+                    ("contour_xds_tls_validation_context", "xds-validation-context.json"),
                     ("validation_context", validation, &tls.ca),
                 );
                 common.insert("validation_context_sds_secret_config".to_owned(), reference);
@@ -421,10 +409,8 @@ pub fn run(args: BootstrapArgs) -> Result<(), BootstrapError> {
     let rendered = Bootstrap::from_args(args)?.render();
     for (path, value) in &rendered.files {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|source| BootstrapError::Write {
-                path: parent.to_path_buf(),
-                source,
-            })?;
+            std::fs::create_dir_all(parent)
+                .map_err(|source| BootstrapError::Write { path: parent.to_path_buf(), source })?;
         }
         write(path, value)?;
     }
@@ -438,8 +424,5 @@ fn write(path: &Path, value: &Value) -> Result<(), BootstrapError> {
     } else {
         std::fs::write(path, text)
     };
-    outcome.map_err(|source| BootstrapError::Write {
-        path: path.to_path_buf(),
-        source,
-    })
+    outcome.map_err(|source| BootstrapError::Write { path: path.to_path_buf(), source })
 }

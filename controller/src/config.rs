@@ -27,16 +27,8 @@ impl Config {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         Self {
             source,
-            options: Options {
-                allow_loopback_endpoints: true,
-                ..Options::default()
-            },
-            listen: Listen {
-                xds: any,
-                health: any,
-                metrics: any,
-                debug: any,
-            },
+            options: Options { allow_loopback_endpoints: true, ..Options::default() },
+            listen: Listen { xds: any, health: any, metrics: any, debug: any },
             security: XdsSecurity::Plaintext,
         }
     }

@@ -66,13 +66,7 @@ pub fn markdown() -> String {
     );
     for exit in Exit::ALL {
         // Writing to a String cannot fail.
-        let _unused = writeln!(
-            out,
-            "| {} | {} | {} |",
-            exit.code(),
-            exit.meaning(),
-            exit.remedy()
-        );
+        let _unused = writeln!(out, "| {} | {} | {} |", exit.code(), exit.meaning(), exit.remedy());
     }
     out
 }

@@ -11,9 +11,7 @@ pub fn start(format: LogFormat, debug: bool) {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
         .parse_lossy(format!("contour={own},contour_core={own}"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call (tests that run several controllers) changes nothing.
     let _already = match format {
         LogFormat::Text => builder

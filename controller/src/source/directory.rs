@@ -72,13 +72,8 @@ impl Directory {
         let (signals, incoming) = sync_channel(SIGNALS);
         let overflow = Arc::new(AtomicBool::new(false));
         let missing = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotADirectory => SourceError::NotADirectory {
-                path: given.clone(),
-            },
-            _ => SourceError::Directory {
-                path: given.clone(),
-                source,
-            },
+            std::io::ErrorKind::NotADirectory => SourceError::NotADirectory { path: given.clone() },
+            _ => SourceError::Directory { path: given.clone(), source },
         };
         let failed = |error: &dyn std::fmt::Display| SourceError::Watch {
             path: given.clone(),
@@ -89,9 +84,7 @@ impl Directory {
         let identity = read::identity(&root).map_err(missing)?;
         std::fs::read_dir(&root).map_err(missing)?;
         let mut watcher = watcher(&root, &signals, &overflow).map_err(|e| failed(&e))?;
-        watcher
-            .watch(&root, RecursiveMode::Recursive)
-            .map_err(|e| failed(&e))?;
+        watcher.watch(&root, RecursiveMode::Recursive).map_err(|e| failed(&e))?;
         let state = State {
             given: given.clone(),
             root,
@@ -106,10 +99,7 @@ impl Directory {
             .name("directory".to_owned())
             .spawn(move || state.run(&incoming, &batches))
             .map_err(|e| failed(&e))?;
-        Ok(Self {
-            signals,
-            thread: Some(thread),
-        })
+        Ok(Self { signals, thread: Some(thread) })
     }
 
     /// Whether the watching thread has ended.
@@ -146,10 +136,7 @@ fn watcher(
             }
         }
     };
-    RecommendedWatcher::new(
-        handler,
-        notify::Config::default().with_follow_symlinks(false),
-    )
+    RecommendedWatcher::new(handler, notify::Config::default().with_follow_symlinks(false))
 }
 
 fn translate(root: &Path, event: notify::Result<Event>) -> Vec<Signal> {
@@ -175,11 +162,7 @@ fn translate(root: &Path, event: notify::Result<Event>) -> Vec<Signal> {
             return Vec::new();
         }
     };
-    event
-        .paths
-        .into_iter()
-        .filter_map(|path| sift(root, path, signal))
-        .collect()
+    event.paths.into_iter().filter_map(|path| sift(root, path, signal)).collect()
 }
 
 /// Leaves out what cannot concern us. Kubernetes swaps the content of a mounted ConfigMap by
@@ -189,9 +172,7 @@ fn sift(root: &Path, path: PathBuf, signal: fn(PathBuf) -> Signal) -> Option<Sig
     if inside.file_name().is_some_and(|name| name == "..data") {
         return Some(Signal::Everything);
     }
-    let hidden = inside
-        .iter()
-        .any(|part| part.as_encoded_bytes().starts_with(b"."));
+    let hidden = inside.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
     if hidden {
         return None;
     }
@@ -228,10 +209,7 @@ impl State {
         let mut root_check = Instant::now() + ROOT_CHECK;
         loop {
             let now = Instant::now();
-            let due = self
-                .pending
-                .next()
-                .map_or(root_check, |at| at.min(root_check));
+            let due = self.pending.next().map_or(root_check, |at| at.min(root_check));
             match signals.recv_timeout(due.saturating_duration_since(now)) {
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(signal) => self.note(signal),
@@ -296,14 +274,12 @@ impl State {
         for path in self.pending.due(now) {
             self.look(&path);
         }
-        let gone = self.pending.due_gone(now);
-        if !gone.is_empty() {
+        if self.pending.is_gone_due(now) {
+            // If the directory is another one or none, nothing counts as gone any more.
             self.check_root();
         }
-        if self.watched.is_some() {
-            for path in gone {
-                self.catalog.remove(&path);
-            }
+        for path in self.pending.due_gone(now) {
+            self.catalog.remove(&path);
         }
         // A file that is read again takes over whatever it was read for, or is refused or gone and
         // takes over nothing, so this ends.
@@ -374,10 +350,8 @@ impl State {
             self.catalog.problem(shown, Some(&message));
         }
         for known in self.catalog.below(directory) {
-            let listed = listing
-                .files
-                .binary_search_by(|(path, _)| path.as_path().cmp(&known))
-                .is_ok();
+            let listed =
+                listing.files.binary_search_by(|(path, _)| path.as_path().cmp(&known)).is_ok();
             // What stands in a directory that cannot be listed is not known to be gone.
             let unknown = troubled.iter().any(|(d, ..)| known.starts_with(d));
             if !listed && !unknown {

@@ -80,9 +80,7 @@ impl Catalog {
     /// Whether the file could not be read as a file last time.
     pub(super) fn was_refused(&self, path: &Path) -> bool {
         self.files.get(path).is_some_and(|f| {
-            f.faults
-                .iter()
-                .any(|d| matches!(d.code, Code::FileUnreadable | Code::ManifestTooLarge))
+            f.faults.iter().any(|d| matches!(d.code, Code::FileUnreadable | Code::ManifestTooLarge))
         })
     }
 
@@ -250,11 +248,7 @@ impl Catalog {
             if let Some(first) = seen.get(&document.reference) {
                 let first = first.as_ref().map(ToString::to_string);
                 let first = first.or_else(|| shown.as_ref().map(ToString::to_string));
-                duplicates.push(duplicate(
-                    &document.reference,
-                    place,
-                    &first.unwrap_or_default(),
-                ));
+                duplicates.push(duplicate(&document.reference, place, &first.unwrap_or_default()));
                 return false;
             }
             seen.insert(document.reference.clone(), place);
@@ -274,10 +268,7 @@ impl Catalog {
     fn release(&mut self, path: &Path, before: Vec<Entry>) -> BTreeSet<Arc<Path>> {
         let mut affected = BTreeSet::new();
         let kept: HashMap<ObjectRef, u64> = self.files.get(path).map_or_else(HashMap::new, |f| {
-            f.entries
-                .iter()
-                .map(|e| (e.reference.clone(), e.fingerprint))
-                .collect()
+            f.entries.iter().map(|e| (e.reference.clone(), e.fingerprint)).collect()
         });
         for entry in before {
             if let Some(now) = kept.get(&entry.reference) {
@@ -377,11 +368,7 @@ impl Catalog {
 
 /// The file that counts for an object: the first by path of those that are there.
 fn first_present(files: &BTreeMap<Arc<Path>, File>, claim: &Claim) -> Option<Arc<Path>> {
-    claim
-        .by
-        .iter()
-        .find(|p| files.get(*p).is_some_and(|f| f.present))
-        .cloned()
+    claim.by.iter().find(|p| files.get(*p).is_some_and(|f| f.present)).cloned()
 }
 
 fn change(document: Document) -> Change {
@@ -430,18 +417,16 @@ fn duplicate(reference: &ObjectRef, place: Option<Location>, first: &str) -> Dia
 
 fn refused(shown: &str, refusal: &Refusal) -> Diagnostic {
     let (code, message) = match refusal {
-        Refusal::Unreadable(why) => (
-            Code::FileUnreadable,
-            format!("the file cannot be read: {why}"),
-        ),
+        Refusal::Unreadable(why) => {
+            (Code::FileUnreadable, format!("the file cannot be read: {why}"))
+        }
         Refusal::TooLarge(bytes) => (
             Code::ManifestTooLarge,
             format!("the file has {bytes} bytes, which is more than is read"),
         ),
-        Refusal::NotText(offset) => (
-            Code::ManifestSyntax,
-            format!("the file is not UTF-8 text from byte {offset} on"),
-        ),
+        Refusal::NotText(offset) => {
+            (Code::ManifestSyntax, format!("the file is not UTF-8 text from byte {offset} on"))
+        }
     };
     Diagnostic {
         code,
@@ -454,10 +439,5 @@ fn refused(shown: &str, refusal: &Refusal) -> Diagnostic {
 }
 
 fn start_of(shown: &str) -> Location {
-    Location {
-        file: shown.into(),
-        line: 1,
-        column: 1,
-        length: 1,
-    }
+    Location { file: shown.into(), line: 1, column: 1, length: 1 }
 }

@@ -32,10 +32,7 @@ impl Pending {
     /// The path is to be looked at `after` from now; an earlier appointment stands.
     pub(super) fn look(&mut self, path: PathBuf, now: Instant, after: Duration) {
         let due = now + after;
-        self.looks
-            .entry(path)
-            .and_modify(|at| *at = due.min(*at))
-            .or_insert(due);
+        self.looks.entry(path).and_modify(|at| *at = due.min(*at)).or_insert(due);
     }
 
     /// A directory has appeared: files may have been put into it before the watch on it was in
@@ -72,26 +69,23 @@ impl Pending {
 
     /// The paths whose time has come.
     pub(super) fn due(&mut self, now: Instant) -> Vec<PathBuf> {
-        let mut due: Vec<_> = self
-            .looks
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(path, _)| path.clone())
-            .collect();
-        due.extend(
-            self.second_looks
-                .extract_if(.., |(at, _)| *at <= now)
-                .map(|(_, path)| path),
-        );
+        let mut due: Vec<_> =
+            self.looks.iter().filter(|(_, at)| **at <= now).map(|(path, _)| path.clone()).collect();
+        due.extend(self.second_looks.extract_if(.., |(at, _)| *at <= now).map(|(_, path)| path));
         for path in &due {
             self.looks.remove(path);
         }
         due
     }
 
+    /// Whether names have been gone for long enough.
+    pub(super) fn is_gone_due(&self, now: Instant) -> bool {
+        self.gone_at().is_some_and(|at| at <= now)
+    }
+
     /// The names that have been gone for long enough.
     pub(super) fn due_gone(&mut self, now: Instant) -> BTreeSet<PathBuf> {
-        if self.gone_at().is_some_and(|at| at <= now) {
+        if self.is_gone_due(now) {
             let gone = std::mem::take(&mut self.gone);
             self.forget_gone();
             gone
@@ -103,12 +97,7 @@ impl Pending {
     /// When something is due next.
     pub(super) fn next(&self) -> Option<Instant> {
         let second = self.second_looks.iter().map(|(at, _)| *at);
-        self.looks
-            .values()
-            .copied()
-            .chain(second)
-            .chain(self.gone_at())
-            .min()
+        self.looks.values().copied().chain(second).chain(self.gone_at()).min()
     }
 
     fn gone_at(&self) -> Option<Instant> {

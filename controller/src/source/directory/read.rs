@@ -94,22 +94,15 @@ pub(super) fn read(path: &Path, limit: usize) -> Reading {
         Ok(count) if count > limit => Reading::Refused(signature, Refusal::TooLarge(count as u64)),
         Ok(_) => match String::from_utf8(bytes) {
             Ok(text) => Reading::Text(signature, text),
-            Err(error) => Reading::Refused(
-                signature,
-                Refusal::NotText(error.utf8_error().valid_up_to()),
-            ),
+            Err(error) => {
+                Reading::Refused(signature, Refusal::NotText(error.utf8_error().valid_up_to()))
+            }
         },
     }
 }
 
 fn nowhere() -> Signature {
-    Signature {
-        device: 0,
-        inode: 0,
-        size: 0,
-        modified: (0, 0),
-        changed: (0, 0),
-    }
+    Signature { device: 0, inode: 0, size: 0, modified: (0, 0), changed: (0, 0) }
 }
 
 fn unreadable(error: &io::Error) -> Refusal {
@@ -127,12 +120,8 @@ pub(super) const CREATION: Duration = Duration::from_millis(200);
 
 /// Whether a name is that of a manifest.
 pub(super) fn is_manifest(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let known = path
-        .extension()
-        .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let known = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
     known && !hidden
 }
 
@@ -210,15 +199,9 @@ mod tests {
         assert!(matches!(read(&path, 10), Reading::Missing));
         assert!(matches!(read(dir.path(), 10), Reading::Directory));
         fs::write(&path, "12345678901").unwrap();
-        assert!(matches!(
-            read(&path, 10),
-            Reading::Refused(_, Refusal::TooLarge(11))
-        ));
+        assert!(matches!(read(&path, 10), Reading::Refused(_, Refusal::TooLarge(11))));
         fs::write(&path, b"abc\xff").unwrap();
-        assert!(matches!(
-            read(&path, 10),
-            Reading::Refused(_, Refusal::NotText(3))
-        ));
+        assert!(matches!(read(&path, 10), Reading::Refused(_, Refusal::NotText(3))));
         fs::write(&path, "abc").unwrap();
         assert!(matches!(read(&path, 10), Reading::Text(_, text) if text == "abc"));
         assert!(matches!(

@@ -1,0 +1,211 @@
+//! `/debug`: what became of an object, and which Envoy holds it.
+
+use std::time::UNIX_EPOCH;
+
+use contour_core::diagnostic::Diagnostic;
+use contour_core::name::{Kind, ObjectRef};
+use contour_core::pipeline::State;
+use contour_core::xds::{Resource, ResourceType};
+use http::header::HOST;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::{Admin, Answer, decode, ended, respond, text};
+use crate::ads::{Ads, EnvoyView, HeldState, Holder, Protocol};
+
+const HELP: &str = "\
+/debug/objects                               all objects and their states
+/debug/object/<Kind>/<namespace>/<name>      what became of an object, and which Envoy holds it
+/debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
+/debug/envoys                                the Envoys connected
+";
+
+/// Answers a request to the debug listener.
+pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>) -> Answer {
+    if !addressed_to_us(request) {
+        return text(StatusCode::FORBIDDEN, "use an IP address or localhost as host name\n");
+    }
+    let path = request.uri().path().trim_end_matches('/');
+    let parts: Vec<_> = path.split('/').skip(1).collect();
+    match *parts.as_slice() {
+        [] | ["debug"] => text(StatusCode::OK, HELP),
+        ["debug", "objects"] => objects(admin).await,
+        ["debug", "object", kind, name] => object(admin, kind, "", name).await,
+        ["debug", "object", kind, namespace, name] => object(admin, kind, namespace, name).await,
+        ["debug", "resources"] => resources(admin, request.uri().query()).await,
+        ["debug", "envoys"] => envoys(&admin.ads),
+        _ => text(StatusCode::NOT_FOUND, format!("there is nothing here; try\n{HELP}")),
+    }
+}
+
+/// A web page can make a browser ask any address by a name of its own (DNS rebinding), but not by
+/// an IP address.
+fn addressed_to_us(request: &Request<Incoming>) -> bool {
+    let header = request.headers().get(HOST).and_then(|h| h.to_str().ok());
+    let Some(authority) = header.and_then(|h| h.parse::<http::uri::Authority>().ok()) else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
+}
+
+async fn objects(admin: &Admin) -> Answer {
+    let Some(lines) = admin.inquiry.objects().await else {
+        return ended();
+    };
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "kind": line.object.kind.as_str(),
+                "namespace": &*line.object.name.namespace,
+                "name": &*line.object.name.name,
+                "state": line.state.map(state),
+                "findings": line.findings,
+            })
+        })
+        .collect();
+    json_answer(&json!({ "objects": lines }))
+}
+
+async fn object(admin: &Admin, kind: &str, namespace: &str, name: &str) -> Answer {
+    let known = Kind::ALL.into_iter().find(|k| k.as_str().eq_ignore_ascii_case(kind));
+    let Some(kind) = known else {
+        let kinds = Kind::ALL.map(Kind::as_str).join(", ");
+        let message = format!("there is no kind {kind:?}; there are {kinds}\n");
+        return text(StatusCode::NOT_FOUND, message);
+    };
+    let object = ObjectRef::new(kind, namespace, name);
+    let Some(view) = admin.inquiry.object(object.clone()).await else {
+        return ended();
+    };
+    let Some(view) = view else {
+        return text(StatusCode::NOT_FOUND, format!("there is no {object}\n"));
+    };
+    let diagnostics: Vec<_> = view.diagnostics.iter().map(finding).collect();
+    let resources: Vec<_> = view.resources.iter().map(|r| resource(r, &admin.ads, true)).collect();
+    json_answer(&json!({
+        "kind": view.object.kind.as_str(),
+        "namespace": &*view.object.name.namespace,
+        "name": &*view.object.name.name,
+        "place": view.place,
+        "state": view.state.map(state),
+        "diagnostics": diagnostics,
+        "resources": resources,
+    }))
+}
+
+async fn resources(admin: &Admin, query: Option<&str>) -> Answer {
+    let wanted = query
+        .into_iter()
+        .flat_map(|q| q.split('&'))
+        .find_map(|pair| pair.strip_prefix("type="))
+        .filter(|value| !value.is_empty());
+    let kind = match wanted {
+        None => None,
+        Some(short) => {
+            let known = ResourceType::ALL.into_iter().find(|k| k.short() == short);
+            if known.is_none() {
+                let shorts = ResourceType::ALL.map(ResourceType::short).join(", ");
+                let message = format!("there is no type {short:?}; there are {shorts}\n");
+                return text(StatusCode::BAD_REQUEST, message);
+            }
+            known
+        }
+    };
+    let Some(list) = admin.inquiry.resources(kind).await else {
+        return ended();
+    };
+    let list: Vec<_> = list.iter().map(|r| resource(r, &admin.ads, false)).collect();
+    json_answer(&json!({ "resources": list }))
+}
+
+/// A resource; with `whole` also its content and which Envoy holds it.
+fn resource(resource: &Resource, ads: &Ads, whole: bool) -> Value {
+    let mut value = json!({
+        "type": resource.key.kind.short(),
+        "name": &*resource.key.name,
+        "version": resource.version.to_string(),
+        "bytes": resource.body.len(),
+    });
+    if whole && let Some(object) = value.as_object_mut() {
+        let held: Vec<_> = ads.holders(&resource.key).iter().map(holder).collect();
+        object.insert("envoys".to_owned(), held.into());
+        let content = decode::readable(resource);
+        object.insert("content".to_owned(), content.into());
+    }
+    value
+}
+
+fn finding(diagnostic: &Diagnostic) -> Value {
+    json!({
+        "severity": diagnostic.severity().as_str(),
+        "code": diagnostic.code.as_str(),
+        "reason": diagnostic.code.reason(),
+        "field": diagnostic.field.as_str(),
+        "message": diagnostic.message,
+        "remedy": diagnostic.remedy(),
+        "place": diagnostic.location.as_ref().map(ToString::to_string),
+    })
+}
+
+fn envoys(ads: &Ads) -> Answer {
+    let envoys: Vec<_> = ads.envoys().iter().map(envoy).collect();
+    json_answer(&json!({ "envoys": envoys }))
+}
+
+fn envoy(view: &EnvoyView) -> Value {
+    let types: serde_json::Map<_, _> = view
+        .types
+        .iter()
+        .map(|(kind, of)| {
+            let numbers =
+                json!({"held": of.held, "outstanding": of.outstanding, "rejected": of.rejected});
+            (kind.short().to_owned(), numbers)
+        })
+        .collect();
+    let connected = view.connected.duration_since(UNIX_EPOCH);
+    json!({
+        "node": &*view.node,
+        "cluster": &*view.cluster,
+        "version": view.version.map(|v| v.to_string()),
+        "address": view.address.map(|a| a.to_string()),
+        "connected_unix": connected.map_or(0, |d| d.as_secs()),
+        "protocol": match view.protocol {
+            Protocol::Delta => "delta",
+            Protocol::Sotw => "state of the world",
+        },
+        "in_sync": view.in_sync,
+        "types": types,
+    })
+}
+
+fn holder(holder: &Holder) -> Value {
+    let (state, message) = match &holder.state {
+        HeldState::Pending => ("pending", None),
+        HeldState::Sent => ("sent", None),
+        HeldState::Acknowledged => ("acknowledged", None),
+        HeldState::Rejected { message } => ("rejected", Some(&**message)),
+    };
+    json!({
+        "node": &*holder.node,
+        "state": state,
+        "version": holder.version.map(|v| v.to_string()),
+        "message": message,
+    })
+}
+
+/// The state as metrics and `/debug` spell it.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Valid => "valid",
+        State::Invalid => "invalid",
+        State::Orphaned => "orphaned",
+    }
+}
+
+fn json_answer(value: &Value) -> Answer {
+    respond(StatusCode::OK, "application/json", format!("{value:#}\n"))
+}

@@ -1,0 +1,500 @@
+//! The single writer: takes changes in, publishes what they lead to, and tells what happened.
+//!
+//! # Guarantees
+//! - Nothing is published before the source has told all that it held at start.
+//! - Changes that wait are taken up together; a change alone is taken up at once.
+//! - A finding is logged and told when it is new, not again.
+
+mod ledger;
+pub(crate) mod query;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use contour_core::api::Timestamp;
+use contour_core::diagnostic::{Code, Diagnostic, Severity};
+use contour_core::name::{FieldPath, ObjectRef};
+use contour_core::pipeline::{Change, Options, Outcome, Pipeline};
+use contour_core::xds::{Resource, ResourceKey, ResourceType};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::ledger::{Difference, Ledger};
+use self::query::{Counts, ObjectLine, ObjectView, Query};
+use crate::ads::{Ads, Event};
+use crate::event::ControllerEvent;
+use crate::metrics::{Metrics, OfOperation, OfType};
+use crate::source::Batch;
+
+/// How often the time is told to the pipeline, which knows no clock of its own.
+const CLOCK: Duration = Duration::from_secs(60);
+
+/// Changes that are taken up together at most, so that a flood does not delay everything until
+/// its end.
+const TOGETHER: usize = 50_000;
+
+/// Replaces a resource before it is published, for tests; `None` leaves it as it is.
+pub type Rewrite = Arc<dyn Fn(&Resource) -> Option<Resource> + Send + Sync>;
+
+/// What an engine works with.
+pub(crate) struct Parts {
+    pub(crate) options: Options,
+    pub(crate) ads: Ads,
+    pub(crate) rewrite: Option<Rewrite>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: broadcast::Sender<ControllerEvent>,
+    pub(crate) synced: watch::Sender<bool>,
+}
+
+/// Why an engine has ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// Nothing will ever come from the source again.
+    #[error("the source ended")]
+    SourceEnded,
+    /// Nothing will ever be heard of Envoys again.
+    #[error("the xDS server ended")]
+    ServerEnded,
+}
+
+/// See the module.
+pub(crate) struct Engine {
+    parts: Parts,
+    pipeline: Pipeline,
+    ledger: Ledger,
+    revision: u64,
+    /// What is to be published once the source is in sync; `None` from then on.
+    held: Option<BTreeMap<ResourceKey, Option<Arc<Resource>>>>,
+}
+
+/// What a batch of changes led to, to be told.
+#[derive(Default)]
+struct Report {
+    files: Vec<Arc<str>>,
+    objects: BTreeSet<ObjectRef>,
+    difference: Difference,
+    resources: usize,
+    units: usize,
+    synced: bool,
+}
+
+impl Engine {
+    /// An engine over an empty world.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let pipeline = Pipeline::new(parts.options.clone());
+        let initial = pipeline.initial();
+        Self {
+            parts,
+            pipeline,
+            ledger: Ledger::default(),
+            revision: 0,
+            held: Some(initial.resources),
+        }
+    }
+
+    /// Works until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// If the source or the xDS server goes away before.
+    pub(crate) async fn run(
+        mut self,
+        mut batches: mpsc::Receiver<Batch>,
+        mut queries: mpsc::Receiver<Query>,
+        stop: CancellationToken,
+    ) -> Result<(), EngineError> {
+        let mut events = self.parts.ads.events();
+        let mut clock = tokio::time::interval(CLOCK);
+        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut queries_open = true;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                event = events.recv() => match event {
+                    Ok(event) => self.hear(event),
+                    Err(RecvError::Lagged(missed)) => {
+                        self.parts.metrics.missed_events.inc_by(missed);
+                        tracing::warn!(missed, "reports of Envoys came too fast to be read");
+                    }
+                    Err(RecvError::Closed) => return Err(EngineError::ServerEnded),
+                },
+                query = queries.recv(), if queries_open => match query {
+                    Some(query) => self.answer(query),
+                    None => queries_open = false,
+                },
+                batch = batches.recv() => {
+                    let first = batch.ok_or(EngineError::SourceEnded)?;
+                    let gathered = gather(first, &mut batches);
+                    self.apply(gathered);
+                }
+                _ = clock.tick() => self.apply(Batch {
+                    changes: vec![Change::Clock(now())],
+                    ..Batch::default()
+                }),
+            }
+        }
+    }
+
+    fn apply(&mut self, batch: Batch) {
+        let started = Instant::now();
+        let mut report =
+            Report { synced: batch.synced && self.held.is_some(), ..Report::default() };
+        let loose = self.note(&batch.changes, &mut report.objects);
+        for (object, spans) in batch.places {
+            match spans {
+                Some(spans) => self.ledger.place(object, spans),
+                None => self.ledger.gone(&object),
+            }
+        }
+        let outcome = if batch.changes.is_empty() {
+            Outcome::default()
+        } else {
+            self.pipeline.apply(batch.changes)
+        };
+        report.files = batch.files;
+        report.units = outcome.units;
+        self.find(&outcome, loose, &mut report);
+        self.parts.metrics.units.inc_by(outcome.units as u64);
+        self.publish(outcome.resources, &mut report);
+        let elapsed = started.elapsed();
+        self.parts.metrics.apply_duration.observe(elapsed.as_secs_f64());
+        for (file, problems) in batch.problems {
+            self.tell_file(&file, problems);
+        }
+        self.tell(report, elapsed);
+    }
+
+    /// Notes which objects there are now. Returns the findings of the source about each object
+    /// that changed.
+    fn note(
+        &mut self,
+        changes: &[Change],
+        objects: &mut BTreeSet<ObjectRef>,
+    ) -> BTreeMap<ObjectRef, Arc<[Diagnostic]>> {
+        let mut loose = BTreeMap::new();
+        for change in changes {
+            let (object, diagnostics, operation) = match change {
+                Change::Clock(_) => continue,
+                Change::Delete(object) => (object.clone(), None, "delete"),
+                Change::Apply(object, diagnostics) => {
+                    (object.reference(), Some(diagnostics), "apply")
+                }
+                Change::Undecodable(object, diagnostics) => {
+                    (object.clone(), Some(diagnostics), "undecodable")
+                }
+            };
+            let label = OfOperation { operation };
+            self.parts.metrics.changes.get_or_create(&label).inc();
+            match diagnostics {
+                Some(diagnostics) => {
+                    self.ledger.exists(&object);
+                    loose.insert(object.clone(), Arc::clone(diagnostics));
+                }
+                None => {
+                    self.ledger.gone(&object);
+                    loose.insert(object.clone(), Arc::from([]));
+                }
+            }
+            objects.insert(object);
+        }
+        loose
+    }
+
+    /// Finds out which findings are new. The pipeline tells those about objects that have a
+    /// status; of the others, what the source said counts.
+    fn find(
+        &mut self,
+        outcome: &Outcome,
+        loose: BTreeMap<ObjectRef, Arc<[Diagnostic]>>,
+        report: &mut Report,
+    ) {
+        let mut differences = Vec::new();
+        for (object, status) in &outcome.statuses {
+            let findings = status.as_ref().map_or(&[][..], |s| &s.diagnostics);
+            differences.push(self.ledger.findings(object, findings));
+        }
+        for (object, findings) in loose {
+            if !outcome.statuses.contains_key(&object) && self.pipeline.status(&object).is_none() {
+                differences.push(self.ledger.findings(&object, &findings));
+            }
+        }
+        for difference in differences {
+            report.difference.new.extend(difference.new);
+            report.difference.mended.extend(difference.mended);
+        }
+        let panics = report.difference.new.iter();
+        let panics = panics.filter(|d| d.code == Code::TranslationPanicked).count();
+        self.parts.metrics.panics.inc_by(panics as u64);
+        for diagnostic in &report.difference.new {
+            log(diagnostic);
+        }
+        for diagnostic in &report.difference.mended {
+            let object = diagnostic.object.as_ref().map(tracing::field::display);
+            let code = diagnostic.code.as_str();
+            tracing::info!(code, object, "no longer stands: {}", diagnostic.message);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        resources: BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+        report: &mut Report,
+    ) {
+        let resources = match self.held.take() {
+            None => resources,
+            Some(mut held) => {
+                held.extend(resources);
+                if !report.synced {
+                    self.held = Some(held);
+                    return;
+                }
+                held
+            }
+        };
+        report.resources = resources.len();
+        let quiet = resources.is_empty() && report.objects.is_empty() && !report.synced;
+        if quiet {
+            return;
+        }
+        self.revision += 1;
+        self.ledger.changed(&resources);
+        // The first publish opens the gate for Envoys, even if there is nothing to serve.
+        if report.synced || !resources.is_empty() {
+            let resources = self.rewritten(resources);
+            self.parts.ads.publish(self.revision, &resources);
+        }
+        if report.synced {
+            self.parts.synced.send_replace(true);
+        }
+    }
+
+    fn rewritten(
+        &self,
+        mut resources: BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+    ) -> BTreeMap<ResourceKey, Option<Arc<Resource>>> {
+        if let Some(rewrite) = &self.parts.rewrite {
+            for resource in resources.values_mut().flatten() {
+                if let Some(other) = rewrite(resource) {
+                    *resource = Arc::new(other);
+                }
+            }
+        }
+        resources
+    }
+
+    fn tell(&self, report: Report, elapsed: Duration) {
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let quiet = report.objects.is_empty() && report.resources == 0 && !report.synced;
+        if quiet {
+            return;
+        }
+        if report.synced {
+            let (objects, resources) = (report.objects.len(), report.resources);
+            tracing::info!(objects, resources, micros, "in sync");
+        } else {
+            let (objects, resources) = (report.objects.len(), report.resources);
+            let (revision, units) = (self.revision, report.units);
+            tracing::debug!(revision, objects, resources, units, micros, "applied");
+        }
+        // The first event names every object there is; nobody may be listening.
+        if self.parts.events.receiver_count() > 0 && self.held.is_none() {
+            self.send(ControllerEvent::Applied {
+                revision: self.revision,
+                files: report.files,
+                objects: report.objects.into_iter().collect(),
+                resources: report.resources,
+                units: report.units,
+                diagnostics: report.difference.new,
+                mended: report.difference.mended,
+                micros,
+            });
+        }
+    }
+
+    fn tell_file(&mut self, file: &Arc<str>, problems: Vec<Diagnostic>) {
+        let well = problems.is_empty();
+        let difference = self.ledger.file(file, problems);
+        for diagnostic in &difference.new {
+            log(diagnostic);
+        }
+        if well && !difference.mended.is_empty() {
+            tracing::info!(file = %file, "the file is well again");
+            let file = Arc::clone(file);
+            self.send(ControllerEvent::SourceMended { file });
+        } else if !difference.new.is_empty() {
+            let diagnostics = difference.new;
+            self.send(ControllerEvent::SourceProblem { diagnostics });
+        }
+    }
+
+    /// An event without listeners is no error.
+    fn send(&self, event: ControllerEvent) {
+        let _unheard = self.parts.events.send(event);
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Connected { node } => {
+                tracing::info!(node = %node, "an Envoy connected");
+                self.send(ControllerEvent::Connected { node });
+            }
+            Event::Disconnected { node } => {
+                tracing::info!(node = %node, "an Envoy disconnected");
+                self.ledger.disconnected(&node);
+                self.send(ControllerEvent::Disconnected { node });
+            }
+            Event::Refused { node, message } => {
+                self.parts.metrics.refused_envoys.inc();
+                tracing::error!(node = %node, "{message}");
+                self.send(ControllerEvent::Refused { node, message });
+            }
+            Event::Acknowledged { node, revision, elapsed } => {
+                self.parts.metrics.acknowledgement_duration.observe(elapsed.as_secs_f64());
+                tracing::debug!(node = %node, revision, ?elapsed, "an Envoy acknowledged");
+                self.send(ControllerEvent::Acknowledged { revision, node, elapsed });
+            }
+            Event::Rejected { node, key, message, .. } => self.reject(node, key, message),
+            Event::Recovered { node, key } => {
+                let objects = self.ledger.recovered(&key, &node);
+                tracing::info!(node = %node, resource = %key, "an Envoy accepts again");
+                self.send(ControllerEvent::Recovered { node, resource: key, objects });
+            }
+        }
+    }
+
+    fn reject(&mut self, node: Arc<str>, key: ResourceKey, message: Arc<str>) {
+        let objects = self.pipeline.owners(&key);
+        let label = OfType { r#type: key.kind.short() };
+        self.parts.metrics.rejections.get_or_create(&label).inc();
+        self.ledger.rejected(&key, (&node, &message), objects.clone());
+        let names: Vec<_> = objects.iter().map(ToString::to_string).collect();
+        tracing::error!(
+            code = Code::EnvoyRejected.as_str(),
+            node = %node,
+            resource = %key,
+            objects = names.join(", "),
+            "an Envoy rejected what an object was turned into; its last good form stays in force: {message}"
+        );
+        self.send(ControllerEvent::Rejected { node, resource: key, objects, message });
+    }
+
+    /// Whoever asked may have gone away meanwhile.
+    fn answer(&self, query: Query) {
+        let _unheard = match query {
+            Query::Objects(answer) => answer.send(self.lines()).is_ok(),
+            Query::Object(object, answer) => answer.send(self.view(object)).is_ok(),
+            Query::Resources(kind, answer) => answer.send(self.resources(kind)).is_ok(),
+            Query::Counts(answer) => answer.send(self.counts()).is_ok(),
+        };
+    }
+
+    fn lines(&self) -> Vec<ObjectLine> {
+        let mut lines: Vec<_> = self
+            .ledger
+            .objects()
+            .map(|object| ObjectLine {
+                object: object.clone(),
+                state: self.pipeline.status(object).map(|s| s.state),
+                findings: self.ledger.told(object).len(),
+            })
+            .collect();
+        for rejection in self.ledger.rejections().values() {
+            for line in &mut lines {
+                line.findings += usize::from(rejection.owners.contains(&line.object));
+            }
+        }
+        lines.sort_unstable_by(|a, b| a.object.cmp(&b.object));
+        lines
+    }
+
+    fn view(&self, object: ObjectRef) -> Option<ObjectView> {
+        if !self.ledger.knows(&object) {
+            return None;
+        }
+        let status = self.pipeline.status(&object);
+        let here = Diagnostic::new(Code::TooLarge, &object, FieldPath::root(), "");
+        let place = self.ledger.located(&[here]).pop()?.location;
+        let told = status.map_or_else(|| self.ledger.told(&object), |s| &s.diagnostics);
+        let mut diagnostics = self.ledger.located(told);
+        diagnostics.extend(self.ledger.rejections_of(&object));
+        let keys: BTreeSet<_> = self.pipeline.resources_of(&object).into_iter().collect();
+        let mut resources = self.resources(None);
+        resources.retain(|r| keys.contains(&r.key));
+        Some(ObjectView {
+            state: status.map(|s| s.state),
+            place: place.map(|p| p.to_string()),
+            diagnostics,
+            resources,
+            object,
+        })
+    }
+
+    fn resources(&self, kind: Option<ResourceType>) -> Vec<Arc<Resource>> {
+        let mut resources: Vec<_> = self
+            .pipeline
+            .resources()
+            .filter(|r| kind.is_none_or(|k| r.key.kind == k))
+            .cloned()
+            .collect();
+        resources.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        resources
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            revision: self.revision,
+            objects: self.ledger.count_by_kind(),
+            diagnostics: self.ledger.count_by_severity(),
+            resources: ResourceType::ALL.into_iter().map(|k| (k, 0)).collect(),
+            rejected: self.ledger.rejections().len(),
+            source_problems: self.ledger.file_problems(),
+            ..Counts::default()
+        };
+        for (object, status) in self.pipeline.statuses() {
+            *counts.states.entry((object.kind, status.state)).or_default() += 1;
+        }
+        for resource in self.pipeline.resources() {
+            *counts.resources.entry(resource.key.kind).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// What waits is taken up together.
+fn gather(first: Batch, batches: &mut mpsc::Receiver<Batch>) -> Batch {
+    let mut all = first;
+    while all.changes.len() < TOGETHER
+        && let Ok(next) = batches.try_recv()
+    {
+        all.changes.extend(next.changes);
+        all.places.extend(next.places);
+        all.problems.extend(next.problems);
+        all.files.extend(next.files);
+        all.synced |= next.synced;
+    }
+    all
+}
+
+fn now() -> Timestamp {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = elapsed.map_or(0, |d| d.as_secs());
+    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// The owner of the object must act, not the operator of the controller: so a warning at most.
+fn log(diagnostic: &Diagnostic) {
+    let code = diagnostic.code.as_str();
+    let object = diagnostic.object.as_ref().map(tracing::field::display);
+    let place = diagnostic.location.as_ref().map(tracing::field::display);
+    let field = diagnostic.field.as_str();
+    let field = (!field.is_empty()).then_some(field);
+    let (message, remedy) = (&diagnostic.message, diagnostic.remedy());
+    match diagnostic.severity() {
+        Severity::Error | Severity::Warning => {
+            tracing::warn!(code, object, field, place, remedy, "{message}");
+        }
+        Severity::Info => tracing::info!(code, object, field, place, remedy, "{message}"),
+    }
+}

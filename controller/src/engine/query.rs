@@ -1,0 +1,86 @@
+//! Questions to the engine, and its answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contour_core::diagnostic::{Diagnostic, Severity};
+use contour_core::name::{Kind, ObjectRef};
+use contour_core::pipeline::State;
+use contour_core::xds::{Resource, ResourceType};
+use tokio::sync::{mpsc, oneshot};
+
+/// A question to the engine, with the way back for the answer.
+#[derive(Debug)]
+pub(crate) enum Query {
+    /// All objects.
+    Objects(oneshot::Sender<Vec<ObjectLine>>),
+    /// One object; `None` if there is no such object.
+    Object(ObjectRef, oneshot::Sender<Option<ObjectView>>),
+    /// The resources in force, of one type or of all.
+    Resources(Option<ResourceType>, oneshot::Sender<Vec<Arc<Resource>>>),
+    /// How much there is of everything.
+    Counts(oneshot::Sender<Counts>),
+}
+
+/// An object in a list.
+#[derive(Debug)]
+pub(crate) struct ObjectLine {
+    pub(crate) object: ObjectRef,
+    /// Unset for kinds that have no status.
+    pub(crate) state: Option<State>,
+    /// The number of findings about it.
+    pub(crate) findings: usize,
+}
+
+/// An object and what became of it.
+#[derive(Debug)]
+pub(crate) struct ObjectView {
+    pub(crate) object: ObjectRef,
+    pub(crate) state: Option<State>,
+    /// Where it stands, if it came from a file.
+    pub(crate) place: Option<String>,
+    /// The findings, with their places, and what Envoys say against it.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The resources that it has a part in.
+    pub(crate) resources: Vec<Arc<Resource>>,
+}
+
+/// How much there is of everything.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) revision: u64,
+    pub(crate) objects: BTreeMap<Kind, usize>,
+    pub(crate) states: BTreeMap<(Kind, State), usize>,
+    pub(crate) diagnostics: BTreeMap<Severity, usize>,
+    pub(crate) resources: BTreeMap<ResourceType, usize>,
+    pub(crate) rejected: usize,
+    pub(crate) source_problems: usize,
+}
+
+/// Asks the engine. `None` means that the engine has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Inquiry(pub(crate) mpsc::Sender<Query>);
+
+impl Inquiry {
+    pub(crate) async fn objects(&self) -> Option<Vec<ObjectLine>> {
+        self.ask(Query::Objects).await
+    }
+
+    pub(crate) async fn object(&self, object: ObjectRef) -> Option<Option<ObjectView>> {
+        self.ask(|answer| Query::Object(object, answer)).await
+    }
+
+    pub(crate) async fn resources(&self, kind: Option<ResourceType>) -> Option<Vec<Arc<Resource>>> {
+        self.ask(|answer| Query::Resources(kind, answer)).await
+    }
+
+    pub(crate) async fn counts(&self) -> Option<Counts> {
+        self.ask(Query::Counts).await
+    }
+
+    async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Option<T> {
+        let (answer, result) = oneshot::channel();
+        self.0.send(query(answer)).await.ok()?;
+        result.await.ok()
+    }
+}

@@ -1,0 +1,16 @@
+//! The controller from outside: real files, real sockets, real processes, a real Envoy.
+
+#[path = "it/admin.rs"]
+mod admin;
+#[path = "it/bootstrap.rs"]
+mod bootstrap;
+#[path = "it/directory.rs"]
+mod directory;
+#[path = "it/docs.rs"]
+mod docs;
+#[path = "it/process.rs"]
+mod process;
+#[path = "it/serving.rs"]
+mod serving;
+#[path = "it/support.rs"]
+mod support;
