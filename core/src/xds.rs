@@ -2,10 +2,11 @@
 //!
 //! The shapes keep the cost of a change inside Envoy independent of the number of hosts: a scope
 //! and a RouteConfiguration for each host, certificates on demand by SNI
-//! (docs/decisions/0001-data-plane-shapes.md).
+//! (docs/ARCHITECTURE.md).
 
 mod cluster;
 mod endpoint;
+mod fold;
 mod http;
 mod listener;
 mod proto;

@@ -5,7 +5,6 @@ use envoy_types::pb::envoy::config::common::mutation_rules::v3 as mutation;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file;
-use envoy_types::pb::envoy::extensions::filters::http::lua::v3 as lua;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3 as router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as manager;
@@ -14,24 +13,10 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::scoped_routes::scope_key_builder::fragment_builder;
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3 as early;
 
-use super::{SCOPE_HEADER, Side, proto};
+use super::{SCOPE_HEADER, Side, fold, proto};
 
 /// Idle connections of clients are closed after this time, Contour's default.
 const IDLE_TIMEOUT_SECONDS: u64 = 60;
-
-/// A constant: no text of an object ever becomes part of it. Host names have no case, scope keys
-/// do; a request whose scope was not found is tried once more in lower case.
-const FOLD_CASE: &str = r#"function envoy_on_request(handle)
-  if handle:streamInfo():routeName() == "" then
-    local headers = handle:headers()
-    local scope = headers:get("x-contour-scope")
-    if scope ~= nil then
-      headers:replace("x-contour-scope", string.lower(scope))
-      handle:clearRouteCache()
-    end
-  end
-end
-"#;
 
 /// A connection manager whose routes are chosen by scope.
 pub(super) fn connection_manager(side: Side, access_log: &str) -> listener::Filter {
@@ -43,7 +28,7 @@ pub(super) fn connection_manager(side: Side, access_log: &str) -> listener::Filt
     let mut http_filters = Vec::new();
     if side == Side::Http {
         // On the TLS side Envoy itself folds the SNI.
-        http_filters.push(fold_case());
+        http_filters.push(http_filter(fold::NAME, &fold::fold_host_case()));
     }
     http_filters.push(router());
     let message = hcm::HttpConnectionManager {
@@ -64,6 +49,7 @@ pub(super) fn base(stat_prefix: &str) -> hcm::HttpConnectionManager {
         // What routing sees and what the backend sees must be the same path.
         normalize_path: Some(proto::bool_value(true)),
         merge_slashes: true,
+        strip_trailing_host_dot: true,
         preserve_external_request_id: true,
         http_protocol_options: Some(core::Http1ProtocolOptions {
             accept_http_10: true,
@@ -137,12 +123,6 @@ fn scoped_routes(name: &str) -> hcm::ScopedRoutes {
             ..hcm::ScopedRds::default()
         })),
     }
-}
-
-fn fold_case() -> hcm::HttpFilter {
-    let message =
-        lua::Lua { default_source_code: Some(proto::inline(FOLD_CASE)), ..lua::Lua::default() };
-    http_filter("envoy.filters.http.lua", &message)
 }
 
 fn http_filter<M: prost::Message + prost::Name>(name: &str, message: &M) -> hcm::HttpFilter {

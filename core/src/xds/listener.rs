@@ -21,6 +21,9 @@ use crate::ir::{Destination, Tls, TlsProfile};
 use crate::name::Fqdn;
 use crate::options::{Bind, Options, TlsLayout};
 
+/// How long a TLS handshake may take. A certificate that is fetched on demand while no controller
+/// answers would otherwise hold it for as long as the client waits.
+const HANDSHAKE_TIMEOUT_SECONDS: u64 = 10;
 /// Contour's idle timeout of TCP proxies.
 const TCP_IDLE_TIMEOUT_SECONDS: u64 = 9001;
 
@@ -154,6 +157,7 @@ fn profile_chain(
         filter_chain_match: Some(chain_match(server_names)),
         filters: vec![http::connection_manager(Side::Https, &options.https_access_log)],
         transport_socket: Some(tls::on_demand_socket(profile, Alpn::Http)),
+        transport_socket_connect_timeout: Some(proto::seconds(HANDSHAKE_TIMEOUT_SECONDS)),
         ..listener::FilterChain::default()
     }
 }
@@ -168,6 +172,7 @@ fn host_chain(
         filter_chain_match: Some(chain_match(vec![fqdn.to_string()])),
         filters,
         transport_socket,
+        transport_socket_connect_timeout: Some(proto::seconds(HANDSHAKE_TIMEOUT_SECONDS)),
         ..listener::FilterChain::default()
     }
 }
