@@ -1,0 +1,80 @@
+//! Withdrawn resources that the last good version of a refused one still needs.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use contour_core::xds::{Resource, ResourceKey};
+
+/// Withdrawn resources that can be brought back.
+const GRAVES: usize = 1_024;
+
+/// Remembers the withdrawn, and what was brought back for whom.
+#[derive(Default)]
+pub(super) struct Retention {
+    graves: HashMap<ResourceKey, Arc<Resource>>,
+    order: VecDeque<ResourceKey>,
+    /// Refused resources whose fallback needs something that was withdrawn.
+    keepers: BTreeSet<ResourceKey>,
+    retained: BTreeSet<ResourceKey>,
+}
+
+impl Retention {
+    /// Remembers a withdrawn resource for a while.
+    pub(super) fn bury(&mut self, resource: Arc<Resource>) {
+        let key = resource.key.clone();
+        if self.graves.insert(key.clone(), resource).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > GRAVES {
+            if let Some(oldest) = self.order.pop_front() {
+                self.graves.remove(&oldest);
+            }
+        }
+    }
+
+    /// A withdrawn resource, if it is still remembered.
+    pub(super) fn exhume(&mut self, key: &ResourceKey) -> Option<Arc<Resource>> {
+        self.graves.get(key).cloned()
+    }
+
+    /// The fallback of `key` needs withdrawn resources.
+    pub(super) fn keep_for(&mut self, key: &ResourceKey) {
+        self.keepers.insert(key.clone());
+    }
+
+    /// `key` was brought back.
+    pub(super) fn retained(&mut self, key: ResourceKey) {
+        self.retained.insert(key);
+    }
+
+    /// Nothing was brought back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.keepers.is_empty()
+    }
+
+    /// Drops the keepers without a fallback, and collects what the others need, however far away.
+    pub(super) fn still_needed(
+        &mut self,
+        kept: impl Fn(&ResourceKey) -> Option<Arc<Resource>>,
+    ) -> BTreeSet<ResourceKey> {
+        self.keepers.retain(|key| kept(key).is_some());
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<ResourceKey> = self.keepers.iter().cloned().collect();
+        while let Some(key) = open.pop() {
+            let Some(resource) = kept(&key) else { continue };
+            for need in resource.requires.iter() {
+                if needed.insert(need.clone()) && self.retained.contains(need) {
+                    open.push(need.clone());
+                }
+            }
+        }
+        needed
+    }
+
+    /// What was brought back and is not needed any more.
+    pub(super) fn release_all_but(&mut self, needed: &BTreeSet<ResourceKey>) -> Vec<ResourceKey> {
+        let gone: Vec<_> = self.retained.difference(needed).cloned().collect();
+        self.retained.retain(|key| needed.contains(key));
+        gone
+    }
+}

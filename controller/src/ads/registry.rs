@@ -1,0 +1,90 @@
+//! The open streams, for those who ask about Envoys.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use contour_core::xds::{ResourceKey, ResourceType, Version};
+
+use super::catalog::Catalog;
+use super::node::Node;
+use super::{EnvoyView, HeldState, Holder, Protocol, TypeView};
+
+/// A session that can be asked about its Envoy.
+pub(super) trait Observe: Send + Sync {
+    fn in_sync(&self) -> u64;
+    fn types(&self) -> Vec<(ResourceType, TypeView)>;
+    fn state_of(
+        &self,
+        key: &ResourceKey,
+        catalog: &Catalog,
+    ) -> Option<(HeldState, Option<Version>)>;
+}
+
+/// An open stream.
+pub(super) struct Peer {
+    pub(super) node: Arc<Node>,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) connected: SystemTime,
+    pub(super) protocol: Protocol,
+    pub(super) session: Arc<dyn Observe>,
+}
+
+/// The open streams.
+#[derive(Default)]
+pub(super) struct Registry {
+    peers: Mutex<Peers>,
+}
+
+#[derive(Default)]
+struct Peers {
+    last: u64,
+    open: BTreeMap<u64, Arc<Peer>>,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a stream; returns its number.
+    pub(super) fn add(&self, peer: Peer) -> u64 {
+        let mut peers = self.lock();
+        peers.last += 1;
+        let number = peers.last;
+        peers.open.insert(number, Arc::new(peer));
+        number
+    }
+
+    /// Removes a stream.
+    pub(super) fn remove(&self, number: u64) {
+        self.lock().open.remove(&number);
+    }
+
+    fn open(&self) -> Vec<Arc<Peer>> {
+        self.lock().open.values().cloned().collect()
+    }
+
+    pub(super) fn envoys(&self) -> Vec<EnvoyView> {
+        let view = |peer: Arc<Peer>| EnvoyView {
+            node: Arc::clone(&peer.node.id),
+            cluster: Arc::clone(&peer.node.cluster),
+            version: peer.node.version,
+            address: peer.address,
+            connected: peer.connected,
+            protocol: peer.protocol,
+            in_sync: peer.session.in_sync(),
+            types: peer.session.types(),
+        };
+        self.open().into_iter().map(view).collect()
+    }
+
+    pub(super) fn holders(&self, key: &ResourceKey, catalog: &Catalog) -> Vec<Holder> {
+        let holder = |peer: Arc<Peer>| {
+            let (state, version) = peer.session.state_of(key, catalog)?;
+            Some(Holder { node: Arc::clone(&peer.node.id), state, version })
+        };
+        self.open().into_iter().filter_map(holder).collect()
+    }
+}

@@ -1,0 +1,475 @@
+//! What is sent next.
+//!
+//! Order: answers that a client waits for; endpoints behind their clusters; additions and changes
+//! by type; removals in reverse; empty first responses.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contour_core::xds::{Resource, ResourceKey, ResourceType};
+
+use super::holding::{Entry, Flight, Holding, Place, Purpose, Removal, Sent};
+use super::waiting::PATIENCE;
+use super::{Response, Session, source};
+use crate::ads::catalog::Catalog;
+
+/// Up to this many pending resources of a type travel alone, each in a response of its own, so
+/// that a refusal names the culprit.
+const ALONE: usize = 16;
+/// How long a newer version of a resource waits for the acknowledgement of the one before it.
+const COALESCE: Duration = Duration::from_secs(1);
+/// Names in one response that says that they do not exist.
+const NAMES: usize = 4_096;
+
+/// What to do about a resource.
+enum Verdict {
+    Send(Arc<Resource>),
+    Remove,
+    /// Envoy asked for it and must be told that it does not exist.
+    Deny,
+    Defer,
+    Block(ResourceKey),
+    /// It is on its way already.
+    Await,
+    /// Envoy has what it should have; true if that is because it refuses the newest.
+    Settle(bool),
+}
+
+impl Session {
+    /// The next response, if there is one now.
+    pub(in crate::ads) fn poll(&mut self, catalog: &Catalog, now: Instant) -> Option<Response> {
+        if self.sequence == 0 {
+            return None;
+        }
+        loop {
+            let response = self.next_response(catalog, now);
+            if response.is_some() || !self.has_work(now) {
+                return response;
+            }
+        }
+    }
+
+    fn next_response(&mut self, catalog: &Catalog, now: Instant) -> Option<Response> {
+        for kind in ResourceType::ALL {
+            if let Some(answer) = self.answer(kind, now) {
+                return Some(answer);
+            }
+        }
+        if let Some(response) = self.endpoints_behind(catalog, now) {
+            return Some(response);
+        }
+        for kind in ResourceType::ALL {
+            let update = self.update(kind, catalog, now);
+            // Looking at what is pending may have brought answers to light.
+            if let Some(response) = update.or_else(|| self.answer(kind, now)) {
+                return Some(response);
+            }
+        }
+        self.removal(catalog, now).or_else(|| self.empty_answer(now))
+    }
+
+    /// Looking at one type may have woken something of a type that was looked at before.
+    fn has_work(&self, now: Instant) -> bool {
+        let waits = |h: &Holding| !h.pending.is_empty() || !h.retries.is_empty();
+        let mut types = self.types.iter();
+        types.any(|(_, holding)| waits(holding) && holding.window_is_open(now))
+    }
+
+    /// Endpoints that Envoy needs again because their cluster is new to it. Without these it
+    /// would wait 15 s, and withhold all acknowledgements of clusters meanwhile.
+    fn endpoints_behind(&mut self, catalog: &Catalog, now: Instant) -> Option<Response> {
+        let kind = ResourceType::Endpoint;
+        let alone = self.endpoints.behind.len() <= ALONE;
+        let mut batch = Batch::new(self, alone);
+        while let Some(name) = self.endpoints.behind.pop_first() {
+            let key = ResourceKey::new(kind, Arc::clone(&name));
+            let Some(resource) = catalog.desired(&key, self.group).resource else {
+                continue;
+            };
+            let holding = self.types.get_mut(kind);
+            let parked = holding.parked.get(&name);
+            if !holding.entries.contains_key(&name)
+                || parked.is_some_and(|p| p.version == resource.version)
+            {
+                continue;
+            }
+            if !batch.has_room(&resource) {
+                self.endpoints.behind.insert(name);
+                break;
+            }
+            self.ledger.mark(&key, self.ledger.consumed(), now);
+            batch.add(name, resource);
+        }
+        self.send(kind, batch, now)
+    }
+
+    /// Additions and changes of a type.
+    fn update(&mut self, kind: ResourceType, catalog: &Catalog, now: Instant) -> Option<Response> {
+        if !self.types.get(kind).window_is_open(now) {
+            return None;
+        }
+        while let Some(part) = self.types.get_mut(kind).retries.pop_front() {
+            let mut batch = Batch::new(self, false);
+            for name in part {
+                let resource = self.consider(kind, &name, Place::Retrying, catalog, now);
+                if let Some(resource) = resource {
+                    batch.add(name, resource);
+                }
+            }
+            if !batch.resources.is_empty() {
+                return self.send(kind, batch, now);
+            }
+        }
+        let mut batch = Batch::new(self, self.types.get(kind).pending.len() <= ALONE);
+        while let Some(name) = self.types.get_mut(kind).pending.pop_front() {
+            let resource = self.consider(kind, &name, Place::Pending, catalog, now);
+            let Some(resource) = resource else {
+                if self.types.get(kind).absent.len() >= NAMES {
+                    break;
+                }
+                continue;
+            };
+            if batch.has_room(&resource) {
+                batch.add(name, resource);
+            } else {
+                self.types.get_mut(kind).put_back(name);
+                break;
+            }
+            if batch.is_full() {
+                break;
+            }
+        }
+        self.send(kind, batch, now)
+    }
+
+    /// Decides about a resource that was in the queue `place`; returns it if it is to be sent.
+    fn consider(
+        &mut self,
+        kind: ResourceType,
+        name: &Arc<str>,
+        place: Place,
+        catalog: &Catalog,
+        now: Instant,
+    ) -> Option<Arc<Resource>> {
+        let entry = self.types.get(kind).entries.get(name);
+        let entry = entry.filter(|e| e.place == place)?;
+        let verdict = self.judge(kind, name, entry, catalog, now);
+        let key = ResourceKey::new(kind, Arc::clone(name));
+        match verdict {
+            Verdict::Remove => self.ledger.is_removal(&key),
+            Verdict::Send(_)
+            | Verdict::Deny
+            | Verdict::Defer
+            | Verdict::Block(_)
+            | Verdict::Await
+            | Verdict::Settle(_) => self.ledger.is_add(&key),
+        }
+        let holding = self.types.get_mut(kind);
+        let entry = holding.entries.get_mut(name)?;
+        entry.place = match verdict {
+            Verdict::Remove => Place::Removing,
+            Verdict::Defer => Place::Deferred,
+            Verdict::Block(_) => Place::Blocked,
+            Verdict::Send(_) | Verdict::Deny | Verdict::Await | Verdict::Settle(_) => Place::Idle,
+        };
+        match verdict {
+            Verdict::Send(resource) => return Some(resource),
+            Verdict::Await => {}
+            Verdict::Deny => {
+                entry.asked = false;
+                holding.absent.push(Arc::clone(name));
+                if let Some(oldest) = holding.remember_missing(name) {
+                    self.drop_name(kind, oldest, now);
+                }
+            }
+            Verdict::Remove => {
+                entry.asked = false;
+                holding.removals.push_back(Removal {
+                    name: Arc::clone(name),
+                    // Not the revision that was looked at: this one may be of a later publish,
+                    // whose additions have not been taken from the journal yet.
+                    revision: catalog.position().revision,
+                    since: now,
+                });
+            }
+            Verdict::Defer => self.deferred.push_back((now + COALESCE, key)),
+            Verdict::Block(required) => self.waiting.block(&key, required, now),
+            Verdict::Settle(refused) => {
+                entry.asked = false;
+                holding.forget_if_unused(name);
+                self.recover(kind, name, catalog);
+                self.settle(&key, now, refused);
+            }
+        }
+        None
+    }
+
+    fn judge(
+        &self,
+        kind: ResourceType,
+        name: &Arc<str>,
+        entry: &Entry,
+        catalog: &Catalog,
+        now: Instant,
+    ) -> Verdict {
+        let source = source(kind, name);
+        let desired = catalog.desired(&source, self.group);
+        let flight = entry.flight.as_ref();
+        let holds_nothing = entry.acked.is_none() && flight.is_none();
+        let Some(resource) = desired.resource else {
+            return match (desired.refused, holds_nothing) {
+                (_, true) if entry.asked => Verdict::Deny,
+                (false, false) => Verdict::Remove,
+                // Envoy keeps what it has; it told us which version that is, not its content.
+                (refused, _) => Verdict::Settle(refused),
+            };
+        };
+        let parked = self.types.get(kind).parked.get(name);
+        if parked.is_some_and(|p| p.version == resource.version) {
+            return Verdict::Settle(true);
+        }
+        if !entry.asked {
+            match flight {
+                None if entry.acked == Some(resource.version) => {
+                    return Verdict::Settle(desired.refused);
+                }
+                Some(f) if f.version == Some(resource.version) => return Verdict::Await,
+                Some(f) if f.version.is_some() && f.at + COALESCE > now => return Verdict::Defer,
+                Some(_) | None => {}
+            }
+        }
+        let key = ResourceKey::new(kind, Arc::clone(name));
+        if !self.waiting.is_overdue(&key, now) {
+            if let Some(required) = self.unmet(&resource, catalog) {
+                return Verdict::Block(required);
+            }
+        }
+        Verdict::Send(resource)
+    }
+
+    /// A resource that has to reach Envoy before this one, and has not.
+    fn unmet(&self, resource: &Resource, catalog: &Catalog) -> Option<ResourceKey> {
+        let unmet = |required: &&ResourceKey| {
+            if resource.key.kind == ResourceType::Cluster && required.kind == ResourceType::Endpoint
+            {
+                // Those go right behind it.
+                return false;
+            }
+            let holding = self.types.get(required.kind);
+            if !holding.is_asked_for(&required.name) {
+                return false;
+            }
+            let Some(version) = catalog.desired_version(required, self.group) else {
+                return false;
+            };
+            let entry = holding.entries.get(&required.name);
+            let parked = holding.parked.get(&required.name);
+            entry.is_none_or(|e| e.acked != Some(version))
+                && parked.is_none_or(|p| p.version != version)
+        };
+        resource.requires.iter().find(unmet).cloned()
+    }
+
+    /// Makes a response of a batch, if there is anything in it.
+    fn send(&mut self, kind: ResourceType, batch: Batch, now: Instant) -> Option<Response> {
+        if batch.resources.is_empty() {
+            return None;
+        }
+        let nonce = self.next_nonce();
+        let holding = self.types.get_mut(kind);
+        holding.unanswered = false;
+        let mut items = Vec::with_capacity(batch.resources.len());
+        for (name, resource) in &batch.resources {
+            items.push((Arc::clone(name), Some(resource.version)));
+            if let Some(entry) = holding.entries.get_mut(name) {
+                entry.asked = false;
+                entry.place = Place::Idle;
+                entry.flight =
+                    Some(Box::new(Flight { nonce, version: Some(resource.version), at: now }));
+            }
+        }
+        for (name, resource) in &batch.resources {
+            self.waiting.release(&ResourceKey::new(kind, Arc::clone(name)));
+            self.owe_endpoints(resource);
+        }
+        Some(self.dispatch(kind, nonce, Purpose::Update, items, batch.resources, now))
+    }
+
+    /// Envoy needs the endpoints of a cluster that it is sent.
+    fn owe_endpoints(&mut self, cluster: &Resource) {
+        if cluster.key.kind != ResourceType::Cluster {
+            return;
+        }
+        let endpoint = cluster.requires.iter().find(|r| r.kind == ResourceType::Endpoint);
+        let Some(endpoint) = endpoint else { return };
+        let name = Arc::clone(&endpoint.name);
+        if self.types.get(ResourceType::Endpoint).is_asked_for(&name) {
+            self.endpoints.behind.insert(name);
+        } else {
+            self.endpoints.owed.insert(name);
+        }
+    }
+
+    /// Tells Envoy which names of a type do not exist.
+    fn answer(&mut self, kind: ResourceType, now: Instant) -> Option<Response> {
+        let holding = self.types.get_mut(kind);
+        if holding.absent.is_empty() {
+            return None;
+        }
+        let names = std::mem::take(&mut holding.absent);
+        Some(self.remove(kind, names, Purpose::Answer, now))
+    }
+
+    /// Removals whose turn it is, the last type first.
+    fn removal(&mut self, catalog: &Catalog, now: Instant) -> Option<Response> {
+        if catalog.sequence() != self.sequence {
+            // A later publish may be the reason, and its additions come first.
+            return None;
+        }
+        let mut later_types_are_busy = false;
+        for kind in ResourceType::ALL.into_iter().rev() {
+            let names = self.due_removals(kind, later_types_are_busy, catalog, now);
+            if !names.is_empty() {
+                return Some(self.remove(kind, names, Purpose::Removal, now));
+            }
+            let holding = self.types.get(kind);
+            later_types_are_busy |=
+                !holding.removals.is_empty() || holding.removals_outstanding > 0;
+        }
+        None
+    }
+
+    fn due_removals(
+        &mut self,
+        kind: ResourceType,
+        later_types_are_busy: bool,
+        catalog: &Catalog,
+        now: Instant,
+    ) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        let ledger = &mut self.ledger;
+        let holding = self.types.get_mut(kind);
+        while let Some(removal) = holding.removals.front() {
+            let in_turn = !later_types_are_busy && ledger.adds_settled(removal.revision);
+            let overdue = removal.since + PATIENCE <= now;
+            if !(in_turn || overdue) || names.len() >= NAMES {
+                break;
+            }
+            let Some(Removal { name, .. }) = holding.removals.pop_front() else {
+                break;
+            };
+            let entry = holding.entries.get(&name);
+            if entry.is_none_or(|e| e.place != Place::Removing) {
+                continue;
+            }
+            let key = ResourceKey::new(kind, Arc::clone(&name));
+            let desired = catalog.desired(&source(kind, &name), self.group);
+            if desired.resource.is_some() || desired.refused {
+                ledger.is_add(&key);
+                holding.requeue_from(Place::Removing, &name);
+            } else {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Makes a response that removes `names`.
+    fn remove(
+        &mut self,
+        kind: ResourceType,
+        names: Vec<Arc<str>>,
+        purpose: Purpose,
+        now: Instant,
+    ) -> Response {
+        let nonce = self.next_nonce();
+        let holding = self.types.get_mut(kind);
+        holding.unanswered = false;
+        for name in &names {
+            if let Some(entry) = holding.entries.get_mut(name) {
+                entry.place = Place::Idle;
+                entry.flight = Some(Box::new(Flight { nonce, version: None, at: now }));
+            }
+        }
+        holding.removals_outstanding += usize::from(purpose == Purpose::Removal);
+        let items = names.iter().map(|name| (Arc::clone(name), None)).collect();
+        let mut response = self.dispatch(kind, nonce, purpose, items, Vec::new(), now);
+        response.removed = names;
+        response
+    }
+
+    /// The empty response to a client that waits for all of a type of which there is nothing.
+    fn empty_answer(&mut self, now: Instant) -> Option<Response> {
+        let idle = |h: &Holding| h.entries.values().all(|e| e.place != Place::Blocked);
+        let waits = |kind: &ResourceType| {
+            let holding = self.types.get(*kind);
+            holding.unanswered && idle(holding)
+        };
+        let kind = ResourceType::ALL.into_iter().find(waits)?;
+        Some(self.remove(kind, Vec::new(), Purpose::Answer, now))
+    }
+
+    fn next_nonce(&mut self) -> u64 {
+        self.last_nonce += 1;
+        self.last_nonce
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a response")]
+    fn dispatch(
+        &mut self,
+        kind: ResourceType,
+        nonce: u64,
+        purpose: Purpose,
+        items: Vec<(Arc<str>, Option<contour_core::xds::Version>)>,
+        resources: Vec<(Arc<str>, Arc<Resource>)>,
+        now: Instant,
+    ) -> Response {
+        let sent = Sent { purpose, items, at: now };
+        self.types.get_mut(kind).outstanding.insert(nonce, sent);
+        Response { kind, nonce, revision: self.ledger.consumed(), resources, removed: Vec::new() }
+    }
+}
+
+impl Holding {
+    /// Puts a resource back to the front of what is to be looked at.
+    fn put_back(&mut self, name: Arc<str>) {
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.place = Place::Pending;
+            self.pending.push_front(name);
+        }
+    }
+}
+
+/// A response being filled.
+struct Batch {
+    resources: Vec<(Arc<str>, Arc<Resource>)>,
+    bytes: usize,
+    max_resources: usize,
+    max_bytes: usize,
+}
+
+impl Batch {
+    fn new(session: &Session, alone: bool) -> Self {
+        Self {
+            resources: Vec::new(),
+            bytes: 0,
+            max_resources: if alone { 1 } else { session.batch_resources },
+            max_bytes: session.batch_bytes,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.resources.len() >= self.max_resources
+    }
+
+    fn has_room(&self, resource: &Resource) -> bool {
+        let fits = self.bytes + resource.body.len() <= self.max_bytes;
+        self.resources.is_empty() || (fits && !self.is_full())
+    }
+
+    fn add(&mut self, name: Arc<str>, resource: Arc<Resource>) {
+        // Names and type URLs count as well.
+        self.bytes += resource.body.len() + name.len() + 128;
+        self.resources.push((name, resource));
+    }
+}
