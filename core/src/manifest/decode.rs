@@ -62,6 +62,7 @@ where
     let mut context = Context {
         tree,
         strict: matches!(kind, Kind::IngressRoute | Kind::TlsCertificateDelegation),
+        kind,
         secret: kind == Kind::Secret,
         standins: BTreeMap::new(),
         path: RefCell::default(),
@@ -98,6 +99,8 @@ struct Context<'t, 'a> {
     tree: &'t Tree<'a>,
     /// Whether unknown fields are reported.
     strict: bool,
+    /// The kind of the object.
+    kind: Kind,
     /// Whether values must not be shown.
     secret: bool,
     /// Fields of mappings for which a default stands in.
@@ -427,8 +430,14 @@ impl Decoder<'_, '_, '_> {
                 continue;
             }
             let candidates = || fields.iter().chain(ignored).copied();
-            let hint = suggest::nearest(key, candidates())
-                .map_or_else(|| suggest::known(fields), |name| format!("Did you mean `{name}`?"));
+            let hint = match suggest::nearest(key, candidates()) {
+                Some(name) => format!("Did you mean `{name}`?"),
+                None => [Some(suggest::known(fields)), suggest::elsewhere(key, self.context.kind)]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            };
             self.context.report(Issue {
                 field: self.context.path().field(key),
                 fault: Fault {

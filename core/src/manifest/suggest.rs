@@ -1,5 +1,18 @@
 //! The name that was probably meant.
 
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::api::crd;
+use crate::name::Kind;
+
+/// Places beyond this number say nothing of where a field was meant to stand.
+const PLACES_MAX: usize = 2;
+
+static INGRESSROUTE: LazyLock<Value> = LazyLock::new(crd::ingressroute);
+static DELEGATION: LazyLock<Value> = LazyLock::new(crd::tls_certificate_delegation);
+
 /// The candidate nearest to `name`, if one is near enough to be meant.
 pub(super) fn nearest<'c>(
     name: &str,
@@ -24,6 +37,35 @@ pub(super) fn nearest<'c>(
 pub(super) fn known(names: &[&str]) -> String {
     let list: Vec<_> = names.iter().map(|n| format!("`{n}`")).collect();
     format!("Known here: {}.", list.join(", "))
+}
+
+/// Says where in an object of `kind` there is a field of that name: it may have been indented too
+/// little or too much.
+pub(super) fn elsewhere(name: &str, kind: Kind) -> Option<String> {
+    let definition = match kind {
+        Kind::IngressRoute => &INGRESSROUTE,
+        Kind::TlsCertificateDelegation => &DELEGATION,
+        Kind::Service | Kind::EndpointSlice | Kind::Secret | Kind::Namespace => return None,
+    };
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let mut places = Vec::new();
+    find(definition.pointer(spec)?, name, ".spec", &mut places);
+    let known = (1..=PLACES_MAX).contains(&places.len());
+    known.then(|| format!("`{name}` is a field of {}.", places.join(" and of ")))
+}
+
+/// Collects the paths of the mappings in a schema that have a field of that name.
+fn find(schema: &Value, name: &str, path: &str, places: &mut Vec<String>) {
+    if let Some(items) = schema.get("items") {
+        find(items, name, &format!("{path}[]"), places);
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (property, schema) in properties.into_iter().flatten() {
+        if property == name {
+            places.push(format!("`{path}`"));
+        }
+        find(schema, name, &format!("{path}.{property}"), places);
+    }
 }
 
 /// How many letters to insert, drop, replace or swap with their neighbour.

@@ -257,6 +257,27 @@ status: {currentStatus: valid, anything: 1}
 }
 
 #[test]
+fn a_field_at_the_wrong_depth_is_told_where_it_belongs() {
+    let (found, _) = faults(
+        "  fqdn: a.com\n  virtualhost:\n    fqdn: a.com\n    routes: []\n  routes:\n  - match: /\n    weight: 1\n    path: /\n    name: x\n",
+    );
+    let hint = |line: &str| line.split_once(" (").map(|(_, hint)| hint.to_owned());
+    let hints: Vec<_> = found.iter().filter_map(|line| hint(line)).collect();
+    let known = "Known here: `match`, `services`, `delegate`, `enableWebsockets`, `permitInsecure`, `prefixRewrite`, `timeoutPolicy`, `retryPolicy`.";
+    assert_eq!(
+        hints,
+        [
+            "Known here: `virtualhost`, `routes`, `tcpproxy`. `fqdn` is a field of `.spec.virtualhost`.)".to_owned(),
+            "Known here: `fqdn`, `tls`. `routes` is a field of `.spec`.)".to_owned(),
+            format!("{known} `weight` is a field of `.spec.routes[].services[]` and of `.spec.tcpproxy.services[]`.)"),
+            format!("{known} `path` is a field of `.spec.routes[].services[].healthCheck` and of `.spec.tcpproxy.services[].healthCheck`.)"),
+            // A name that many mappings have says nothing.
+            format!("{known})"),
+        ]
+    );
+}
+
+#[test]
 fn every_value_of_a_wrong_type_is_named_and_only_the_identity_is_kept() {
     let (found, has_object) = faults(
         "  virtualhost: [a]
