@@ -113,21 +113,11 @@ impl Backend {
     }
 
     async fn start(name: &str, tls: Option<TlsAcceptor>, speech: Speech) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback can be listened on");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
         let address = listener.local_addr().expect("a listener has an address");
-        let state = Arc::new(State {
-            name: name.to_owned(),
-            ..State::default()
-        });
+        let state = Arc::new(State { name: name.to_owned(), ..State::default() });
         let task = tokio::spawn(accept(listener, tls, speech, Arc::clone(&state)));
-        Self {
-            name: name.to_owned(),
-            address,
-            state,
-            task,
-        }
+        Self { name: name.to_owned(), address, state, task }
     }
 }
 
@@ -203,22 +193,14 @@ where
             });
             let server = auto::Builder::new(TokioExecutor::new());
             // Clients go away as they like.
-            drop(
-                server
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .await,
-            );
+            drop(server.serve_connection_with_upgrades(TokioIo::new(stream), service).await);
         }
     }
 }
 
 async fn echo_bytes<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, name: &str) {
     let mut buffer = [0; 4096];
-    if stream
-        .write_all(format!("{name}\n").as_bytes())
-        .await
-        .is_err()
-    {
+    if stream.write_all(format!("{name}\n").as_bytes()).await.is_err() {
         return;
     }
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {

@@ -28,10 +28,7 @@ impl Pair {
 
     /// The first certificate of the chain.
     pub fn leaf(&self) -> CertificateDer<'static> {
-        self.chain()
-            .into_iter()
-            .next()
-            .expect("the chain has a leaf")
+        self.chain().into_iter().next().expect("the chain has a leaf")
     }
 
     /// The private key.
@@ -59,10 +56,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.self_signed(&key).expect("a CA signs itself").pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     /// The authority's own certificate as PEM.
@@ -98,10 +92,7 @@ impl Authority {
 
     /// A certificate with the key of another.
     pub fn mismatched(&self, hosts: &[&str]) -> Pair {
-        Pair {
-            certificate: self.leaf(hosts).certificate,
-            key: self.leaf(hosts).key,
-        }
+        Pair { certificate: self.leaf(hosts).certificate, key: self.leaf(hosts).key }
     }
 
     /// The authority's certificate as a Secret with `ca.crt`.
@@ -119,14 +110,8 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("hosts are DNS names");
         edit(&mut params);
         let key = KeyPair::generate_for(algorithm).expect("a key can be made");
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("the authority signs")
-            .pem();
-        Pair {
-            certificate,
-            key: key.serialize_pem(),
-        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
+        Pair { certificate, key: key.serialize_pem() }
     }
 }
 
@@ -152,47 +137,17 @@ pub mod fixtures {
         };
     }
 
-    pair!(
-        rsa1024,
-        "rsa1024.crt",
-        "rsa1024.key",
-        "An RSA key shorter than Envoy takes."
-    );
-    pair!(
-        rsa2048,
-        "rsa2048.crt",
-        "rsa2048.key",
-        "An RSA key in PKCS#8."
-    );
+    pair!(rsa1024, "rsa1024.crt", "rsa1024.key", "An RSA key shorter than Envoy takes.");
+    pair!(rsa2048, "rsa2048.crt", "rsa2048.key", "An RSA key in PKCS#8.");
     pair!(pkcs1, "rsa2048.crt", "pkcs1.key", "An RSA key in PKCS#1.");
-    pair!(
-        secp256k1,
-        "secp256k1.crt",
-        "secp256k1.key",
-        "A curve that Envoy does not take."
-    );
-    pair!(
-        encrypted,
-        "encrypted.crt",
-        "encrypted.key",
-        "A key with a pass phrase."
-    );
-    pair!(
-        sec1,
-        "sec1.crt",
-        "sec1.key",
-        "A key in the older form `EC PRIVATE KEY`."
-    );
+    pair!(secp256k1, "secp256k1.crt", "secp256k1.key", "A curve that Envoy does not take.");
+    pair!(encrypted, "encrypted.crt", "encrypted.key", "A key with a pass phrase.");
+    pair!(sec1, "sec1.crt", "sec1.key", "A key in the older form `EC PRIVATE KEY`.");
 }
 
 /// A Secret of type `kubernetes.io/tls`.
 pub fn tls_secret(namespace: &str, name: &str, certificate: &str, key: &str) -> Object {
-    secret(
-        namespace,
-        name,
-        "kubernetes.io/tls",
-        &[("tls.crt", certificate), ("tls.key", key)],
-    )
+    secret(namespace, name, "kubernetes.io/tls", &[("tls.crt", certificate), ("tls.key", key)])
 }
 
 /// A Secret with these values, encoded as the API server hands them out.

@@ -47,23 +47,13 @@ struct Tls {
 impl Target {
     /// HTTP/1.1 without TLS.
     pub fn plain(address: SocketAddr) -> Self {
-        Self {
-            address,
-            protocol: Protocol::Http1,
-            tls: None,
-        }
+        Self { address, protocol: Protocol::Http1, tls: None }
     }
 
     /// HTTP/1.1 over TLS with this SNI, as it is written.
     pub fn tls(address: SocketAddr, sni: &str) -> Self {
-        let tls = Tls {
-            sni: Some(sni.to_owned()),
-            versions: rustls::ALL_VERSIONS.to_vec(),
-        };
-        Self {
-            tls: Some(tls),
-            ..Self::plain(address)
-        }
+        let tls = Tls { sni: Some(sni.to_owned()), versions: rustls::ALL_VERSIONS.to_vec() };
+        Self { tls: Some(tls), ..Self::plain(address) }
     }
 
     /// HTTP/1.1 over TLS without SNI.
@@ -355,13 +345,7 @@ where
             (Sender::Http2(sender), driver)
         }
     };
-    Ok(Connection {
-        sender,
-        scheme,
-        driver,
-        certificate,
-        tls_version: None,
-    })
+    Ok(Connection { sender, scheme, driver, certificate, tls_version: None })
 }
 
 impl Connection {
@@ -410,11 +394,7 @@ pub struct Raw {
 
 impl Raw {
     fn new(stream: impl Stream + 'static, certificate: Option<CertificateDer<'static>>) -> Self {
-        Self {
-            stream: Box::new(stream),
-            read: Vec::new(),
-            certificate,
-        }
+        Self { stream: Box::new(stream), read: Vec::new(), certificate }
     }
 
     /// Sends bytes.
@@ -450,8 +430,7 @@ impl Raw {
                 let read = String::from_utf8_lossy(&self.read);
                 bail!("the connection ended after {read:?}");
             }
-            self.read
-                .extend_from_slice(buffer.get(..length).unwrap_or_default());
+            self.read.extend_from_slice(buffer.get(..length).unwrap_or_default());
         }
     }
 }

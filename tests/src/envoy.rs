@@ -24,12 +24,9 @@ use crate::client::PATIENCE;
 /// # Panics
 /// If there is none, with what to do about it.
 pub fn binary() -> PathBuf {
-    named("CONTOUR_ENVOY")
-        .or_else(installed)
-        .or_else(on_path)
-        .unwrap_or_else(|| {
-            panic!("no Envoy: run `make tools`, set CONTOUR_ENVOY, or put envoy on PATH")
-        })
+    named("CONTOUR_ENVOY").or_else(installed).or_else(on_path).unwrap_or_else(|| {
+        panic!("no Envoy: run `make tools`, set CONTOUR_ENVOY, or put envoy on PATH")
+    })
 }
 
 /// An Envoy older than we serve, if `CONTOUR_ENVOY_OLD` names one.
@@ -61,9 +58,7 @@ fn installed() -> Option<PathBuf> {
 
 fn on_path() -> Option<PathBuf> {
     let path: OsString = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join("envoy"))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join("envoy")).find(|file| file.is_file())
 }
 
 /// The bootstrap of an Envoy that asks a plaintext xDS server on 127.0.0.1 by delta ADS.
@@ -177,9 +172,8 @@ impl Envoy {
         let stream = UnixStream::connect(self.dir.path().join("admin")).await?;
         let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move { drop(driver.await) });
-        let request = hyper::Request::get(path)
-            .header("host", "admin")
-            .body(Empty::<Bytes>::new())?;
+        let request =
+            hyper::Request::get(path).header("host", "admin").body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
         let body = response.collect().await?.to_bytes();
@@ -260,18 +254,9 @@ impl Drop for Envoy {
 }
 
 fn spawn(binary: &Path, dir: &Path) -> Result<Child> {
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(dir.join("log"))?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
     Command::new(binary)
-        .args([
-            "--concurrency",
-            "1",
-            "--use-dynamic-base-id",
-            "-l",
-            "warning",
-        ])
+        .args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"])
         .arg("-c")
         .arg(dir.join("envoy.json"))
         .stdin(Stdio::null())
@@ -290,14 +275,7 @@ pub fn validate(bootstrap: &Bootstrap) -> Result<()> {
     let file = dir.path().join("bootstrap.pb");
     std::fs::write(&file, bootstrap.encode_to_vec())?;
     let output = Command::new(binary())
-        .args([
-            "--mode",
-            "validate",
-            "--use-dynamic-base-id",
-            "-l",
-            "error",
-            "-c",
-        ])
+        .args(["--mode", "validate", "--use-dynamic-base-id", "-l", "error", "-c"])
         .arg(file)
         .stdin(Stdio::null())
         .output()?;

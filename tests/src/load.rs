@@ -93,9 +93,7 @@ impl Load {
 
     /// Sends so many requests over `workers` keep-alive connections.
     pub async fn send(target: &Target, ask: &Ask, workers: usize, requests: u64) -> Tally {
-        Self::with_limit(target, ask, workers, requests)
-            .join()
-            .await
+        Self::with_limit(target, ask, workers, requests).join().await
     }
 
     /// How many requests have begun.
@@ -118,19 +116,13 @@ impl Load {
     }
 
     fn with_limit(target: &Target, ask: &Ask, workers: usize, limit: u64) -> Self {
-        let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
-            begun: AtomicU64::new(0),
-            limit,
-        });
+        let shared =
+            Arc::new(Shared { stop: AtomicBool::new(false), begun: AtomicU64::new(0), limit });
         let mut set = JoinSet::new();
         for _ in 0..workers {
             set.spawn(work(target.clone(), ask.clone(), Arc::clone(&shared)));
         }
-        Self {
-            shared,
-            workers: set,
-        }
+        Self { shared, workers: set }
     }
 
     async fn join(mut self) -> Tally {

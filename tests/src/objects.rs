@@ -11,57 +11,36 @@ use contour_core::api::{
 
 /// Metadata of an object without anything particular.
 pub fn metadata(namespace: &str, name: &str) -> Metadata {
-    Metadata {
-        name: name.into(),
-        namespace: namespace.into(),
-        ..Metadata::default()
-    }
+    Metadata { name: name.into(), namespace: namespace.into(), ..Metadata::default() }
 }
 
 /// An IngressRoute with this spec.
 pub fn ingress_route(namespace: &str, name: &str, spec: IngressRouteSpec) -> Object {
-    Object::IngressRoute(IngressRoute {
-        metadata: metadata(namespace, name),
-        spec,
-    })
+    Object::IngressRoute(IngressRoute { metadata: metadata(namespace, name), spec })
 }
 
 /// A route of a prefix to services.
 pub fn route(prefix: &str, services: Vec<IngressRouteService>) -> Route {
-    Route {
-        prefix: prefix.into(),
-        services,
-        ..Route::default()
-    }
+    Route { prefix: prefix.into(), services, ..Route::default() }
 }
 
 /// A route of a prefix to another IngressRoute.
 pub fn delegate(prefix: &str, namespace: Option<&str>, name: &str) -> Route {
     Route {
         prefix: prefix.into(),
-        delegate: Some(Delegate {
-            name: name.into(),
-            namespace: namespace.map(Arc::from),
-        }),
+        delegate: Some(Delegate { name: name.into(), namespace: namespace.map(Arc::from) }),
         ..Route::default()
     }
 }
 
 /// A service of a route.
 pub fn to(name: &str, port: i64) -> IngressRouteService {
-    IngressRouteService {
-        name: name.into(),
-        port,
-        ..IngressRouteService::default()
-    }
+    IngressRouteService { name: name.into(), port, ..IngressRouteService::default() }
 }
 
 /// A service of a route with a weight.
 pub fn weighted(name: &str, port: i64, weight: i64) -> IngressRouteService {
-    IngressRouteService {
-        weight: Some(weight),
-        ..to(name, port)
-    }
+    IngressRouteService { weight: Some(weight), ..to(name, port) }
 }
 
 /// A Service with one unnamed port.
@@ -70,10 +49,7 @@ pub fn service(namespace: &str, name: &str, port: i64) -> Service {
         metadata: metadata(namespace, name),
         spec: ServiceSpec {
             kind: None,
-            ports: vec![ServicePort {
-                port,
-                ..ServicePort::default()
-            }],
+            ports: vec![ServicePort { port, ..ServicePort::default() }],
         },
     }
 }
@@ -99,9 +75,7 @@ pub fn endpoint_slice(
     address: SocketAddr,
 ) -> EndpointSlice {
     let mut metadata = metadata(namespace, name);
-    metadata
-        .labels
-        .insert("kubernetes.io/service-name".into(), service.into());
+    metadata.labels.insert("kubernetes.io/service-name".into(), service.into());
     EndpointSlice {
         metadata,
         address_type: Some(if address.is_ipv4() { "IPv4" } else { "IPv6" }.into()),

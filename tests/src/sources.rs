@@ -27,8 +27,7 @@ pub fn is_test(path: &Path) -> bool {
 
 /// The text of a file without the tests at its end.
 pub fn without_tests(text: &str) -> &str {
-    text.split_once("#[cfg(test)]")
-        .map_or(text, |(code, _)| code)
+    text.split_once("#[cfg(test)]").map_or(text, |(code, _)| code)
 }
 
 fn files(root: &Path, kinds: &[&str]) -> Vec<(PathBuf, String)> {

@@ -20,6 +20,10 @@ use envoy_types::pb::envoy::config::listener::v3::{
 };
 use envoy_types::pb::envoy::config::route::v3::{
     RouteConfiguration, ScopedRouteConfiguration, route, route_action,
+    scoped_route_configuration::{
+        Key,
+        key::{Fragment, fragment},
+    },
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, ScopedRouteConfigurationsList, http_connection_manager::RouteSpecifier,
@@ -59,6 +63,12 @@ impl Batch {
         self.worlds
     }
 
+    /// How many clusters, listeners and certificates it holds.
+    pub fn parts(&self) -> [usize; 3] {
+        let Self { clusters, listeners, certificates, .. } = self;
+        [clusters.len(), listeners.len(), certificates.len()]
+    }
+
     /// Whether it holds no world.
     pub fn is_empty(&self) -> bool {
         self.worlds == 0
@@ -69,14 +79,9 @@ impl Batch {
     /// # Errors
     /// If a resource does not decode, or refers to one that is not there.
     pub fn add<'a>(&mut self, resources: impl Iterator<Item = &'a Arc<Resource>>) -> Result<()> {
-        let mut world = World {
-            prefix: format!("{}/", self.worlds),
-            ..World::default()
-        };
+        let mut world = World { prefix: format!("{}/", self.worlds), ..World::default() };
         for resource in resources {
-            world
-                .read(resource)
-                .with_context(|| resource.key.to_string())?;
+            world.read(resource).with_context(|| resource.key.to_string())?;
         }
         self.worlds += 1;
         for listener in world.inlined_listeners()? {
@@ -95,11 +100,9 @@ impl Batch {
 
     /// The bootstrap of all worlds.
     pub fn bootstrap(mut self) -> Bootstrap {
-        self.clusters
-            .extend(["contour", "envoy-admin"].map(static_cluster));
+        self.clusters.extend(["contour", "envoy-admin"].map(static_cluster));
         if !self.certificates.is_empty() {
-            self.listeners
-                .push(certificates_listener(self.certificates));
+            self.listeners.push(certificates_listener(self.certificates));
         }
         Bootstrap {
             node: Some(Node {
@@ -241,19 +244,25 @@ impl World {
     fn inline_routes(&self, manager: &mut HttpConnectionManager) -> Result<()> {
         match manager.route_specifier.take() {
             Some(RouteSpecifier::ScopedRoutes(mut routing)) => {
-                let scopes = self.scopes.iter().map(|scope| {
+                // A list of scopes cannot be empty, as a subscription may.
+                let none = nowhere();
+                let scopes = self.scopes.iter().chain(self.scopes.is_empty().then_some(&none));
+                let scopes = scopes.map(|scope| {
                     let mut scope = scope.clone();
                     let name = std::mem::take(&mut scope.route_configuration_name);
-                    scope.route_configuration = Some(self.routes_named(&name)?);
+                    scope.route_configuration = Some(if name.is_empty() {
+                        RouteConfiguration::default()
+                    } else {
+                        self.routes_named(&name)?
+                    });
                     Ok(scope)
                 });
-                routing.config_specifier = Some(
-                    scoped_routes::ConfigSpecifier::ScopedRouteConfigurationsList(
+                routing.config_specifier =
+                    Some(scoped_routes::ConfigSpecifier::ScopedRouteConfigurationsList(
                         ScopedRouteConfigurationsList {
                             scoped_route_configurations: scopes.collect::<Result<_>>()?,
                         },
-                    ),
-                );
+                    ));
                 routing.rds_config_source = None;
                 manager.route_specifier = Some(RouteSpecifier::ScopedRoutes(routing));
             }
@@ -268,9 +277,7 @@ impl World {
 
     fn routes_named(&self, name: &str) -> Result<RouteConfiguration> {
         let routes = self.routes.get(name);
-        let mut routes = routes
-            .cloned()
-            .ok_or_else(|| anyhow!("there are no routes {name}"))?;
+        let mut routes = routes.cloned().ok_or_else(|| anyhow!("there are no routes {name}"))?;
         routes.name = self.named(name);
         let hosts = routes.virtual_hosts.iter_mut();
         for route in hosts.flat_map(|host| &mut host.routes) {
@@ -293,10 +300,9 @@ impl World {
     fn rename_proxy(&self, proxy: &mut TcpProxy) -> Result<()> {
         match &mut proxy.cluster_specifier {
             Some(tcp_proxy::ClusterSpecifier::Cluster(cluster)) => self.rename(cluster),
-            Some(tcp_proxy::ClusterSpecifier::WeightedClusters(weighted)) => weighted
-                .clusters
-                .iter_mut()
-                .try_for_each(|cluster| self.rename(&mut cluster.name)),
+            Some(tcp_proxy::ClusterSpecifier::WeightedClusters(weighted)) => {
+                weighted.clusters.iter_mut().try_for_each(|cluster| self.rename(&mut cluster.name))
+            }
             None => bail!("a TCP proxy goes nowhere"),
         }
     }
@@ -319,8 +325,11 @@ impl World {
         format!("{}{name}", self.prefix)
     }
 
-    /// Refers to a cluster of this world.
+    /// Refers to a cluster of this world; to `none`, where connections are to be closed.
     fn rename(&self, cluster: &mut String) -> Result<()> {
+        if cluster == "none" {
+            return Ok(());
+        }
         if !self.clusters.iter().any(|c| c.name == *cluster) {
             bail!("there is no cluster {cluster}");
         }
@@ -329,11 +338,19 @@ impl World {
     }
 }
 
-fn pack<M: Message + Name>(message: &M) -> Any {
-    Any {
-        type_url: M::type_url(),
-        value: message.encode_to_vec(),
+/// A scope that no request has.
+fn nowhere() -> ScopedRouteConfiguration {
+    let text = fragment::Type::StringKey("nowhere".to_owned());
+    let fragments = vec![Fragment { r#type: Some(text) }];
+    ScopedRouteConfiguration {
+        name: "nowhere".to_owned(),
+        key: Some(Key { fragments }),
+        ..ScopedRouteConfiguration::default()
     }
+}
+
+fn pack<M: Message + Name>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
 /// Every certificate in a filter chain of its own: there Envoy looks at them.

@@ -6,5 +6,7 @@
 mod architecture;
 #[path = "it/harness.rs"]
 mod harness;
+#[path = "it/property.rs"]
+mod property;
 #[path = "it/tidy.rs"]
 mod tidy;

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::pools::{
-    BAD_ADDRESSES, BAD_LIMITS, BAD_NAMES, BAD_NUMBERS, BAD_PORT_LISTS, BAD_PORTS, metadata, number,
-    seldom, text,
+    BAD_ADDRESSES, BAD_LIMITS, BAD_NAMES, BAD_NUMBERS, BAD_PORT_LISTS, BAD_PORTS, likely, metadata,
+    number, seldom, text,
 };
 use crate::certificates::{authority, base64, fixtures};
 use crate::objects;
@@ -25,17 +25,25 @@ const SERVICES: &[&str] = &["blue", "green", "slow"];
 pub(super) fn furniture(namespace: &str) -> Vec<Object> {
     let mut all = Vec::new();
     for name in SERVICES {
-        all.push(Object::Service(objects::service(namespace, name, 80)));
+        let mut service = objects::service(namespace, name, 80);
         let address = SocketAddr::from(([10, 0, 0, 1], 8080));
-        all.push(Object::EndpointSlice(objects::endpoint_slice(
-            namespace, name, name, "", address,
-        )));
+        let mut slice = objects::endpoint_slice(namespace, name, name, "", address);
+        let template = (service.spec.ports.pop(), slice.ports.pop());
+        if let (Some(port), Some(endpoint)) = template {
+            for (name, number) in [("http", 80), ("https", 443), ("other", 8080)] {
+                let name: Arc<str> = name.into();
+                service.spec.ports.push(ServicePort {
+                    name: Arc::clone(&name),
+                    port: number,
+                    ..port.clone()
+                });
+                slice.ports.push(EndpointPort { name, ..endpoint.clone() });
+            }
+        }
+        all.push(Object::Service(service));
+        all.push(Object::EndpointSlice(slice));
     }
-    all.extend(
-        CONTENTS
-            .first()
-            .map(|good| with_values(namespace, "cert", good)),
-    );
+    all.extend(CONTENTS.first().map(|good| with_values(namespace, "cert", good)));
     all.push(authority().secret(namespace, "ca"));
     all
 }
@@ -49,16 +57,13 @@ pub(super) fn service(namespace: BoxedStrategy<&'static str>) -> BoxedStrategy<O
     ];
     let protocol = select(vec!["h2", "h2c", "tls"]);
     let ports = text(&["80", "http", "443", "http,443"], &BAD_PORT_LISTS);
-    let breaker = select(vec![
-        "max-connections",
-        "max-pending-requests",
-        "max-requests",
-        "max-retries",
-    ]);
+    let breaker =
+        select(vec!["max-connections", "max-pending-requests", "max-requests", "max-retries"]);
     (
         metadata(namespace, SERVICES),
         kind,
-        vec(port(), 1..4),
+        (likely(3, Just(ServicePort { port: 80, ..ServicePort::default() })), vec(port(), 1..3))
+            .prop_map(|(first, others)| first.into_iter().chain(others).collect::<Vec<_>>()),
         seldom(2, (protocol, ports)),
         seldom(4, (breaker, text(&["1", "100"], &BAD_LIMITS))),
     )
@@ -72,10 +77,7 @@ pub(super) fn service(namespace: BoxedStrategy<&'static str>) -> BoxedStrategy<O
                 metadata.annotations.insert(key.into(), limit);
             }
             let kind = kind.map(Arc::from);
-            Object::Service(Service {
-                metadata,
-                spec: ServiceSpec { kind, ports },
-            })
+            Object::Service(Service { metadata, spec: ServiceSpec { kind, ports } })
         })
         .boxed()
 }
@@ -99,20 +101,12 @@ fn port() -> impl Strategy<Value = ServicePort> {
 pub(super) fn endpoint_slice(namespace: BoxedStrategy<&'static str>) -> BoxedStrategy<Object> {
     const ADDRESSES: &[&str] = &["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"];
     let flag = || select(vec![None, None, Some(true), Some(false)]);
-    let endpoint = (
-        vec(text(ADDRESSES, &BAD_ADDRESSES), 0..3),
-        flag(),
-        flag(),
-        flag(),
-    )
-        .prop_map(|(addresses, ready, serving, terminating)| Endpoint {
+    let endpoint = (vec(text(ADDRESSES, &BAD_ADDRESSES), 0..3), flag(), flag(), flag()).prop_map(
+        |(addresses, ready, serving, terminating)| Endpoint {
             addresses,
-            conditions: EndpointConditions {
-                ready,
-                serving,
-                terminating,
-            },
-        });
+            conditions: EndpointConditions { ready, serving, terminating },
+        },
+    );
     let port = (
         text(&["", "", "http", "https"], &BAD_NAMES),
         seldom(0, number(&[8080, 9090], BAD_NUMBERS)),
@@ -192,21 +186,14 @@ static CONTENTS: LazyLock<Vec<Content>> = LazyLock::new(|| {
         tls(key, certificate),
         tls(half, key),
         tls(&format!("{certificate}{half}"), key),
-        tls(
-            &format!("noise\n{certificate}\nnoise"),
-            &format!("noise\n{key}"),
-        ),
+        tls(&format!("noise\n{certificate}\nnoise"), &format!("noise\n{key}")),
         tls(&certificate.replace('\n', "\r\n"), key),
         tls(&certificate.replace('\n', ""), key),
         tls(&certificate.repeat(200), key),
         tls(&format!("{certificate}{}", authority.pem()), key),
         tls(&"x".repeat(1 << 20), key),
         ("Opaque", encoded(certificate), encoded(key)),
-        (
-            "kubernetes.io/dockercfg",
-            encoded(certificate),
-            encoded(key),
-        ),
+        ("kubernetes.io/dockercfg", encoded(certificate), encoded(key)),
     ]);
     all
 });
@@ -235,10 +222,7 @@ fn with_values(namespace: &str, name: &str, (kind, certificate, key): &Content) 
 
 /// A TLSCertificateDelegation.
 pub(super) fn delegation(namespace: BoxedStrategy<&'static str>) -> BoxedStrategy<Object> {
-    let targets = vec(
-        select(&["*", "alpha", "beta", "gamma", "mallory"][..]),
-        0..3,
-    );
+    let targets = vec(select(&["*", "alpha", "beta", "gamma", "mallory"][..]), 0..3);
     let entry = (text(&["cert", "cert", "other", "ca"], &BAD_NAMES), targets).prop_map(
         |(secret_name, targets)| CertificateDelegation {
             secret_name,

@@ -11,7 +11,7 @@ use proptest::sample::select;
 pub(super) type Text = BoxedStrategy<Arc<str>>;
 
 /// How many good values to a hostile one.
-const GOOD: u32 = 39;
+const GOOD: u32 = 79;
 
 /// Mostly one of `good`, seldom one of `bad`.
 pub(super) fn text(good: &'static [&'static str], bad: &'static [String]) -> Text {
@@ -34,6 +34,15 @@ where
     S::Value: Clone,
 {
     prop_oneof![nothing => Just(None), 1 => strategy.prop_map(Some)].boxed()
+}
+
+/// Something, `something` times out of `something + 1`.
+pub(super) fn likely<S>(something: u32, strategy: S) -> BoxedStrategy<Option<S::Value>>
+where
+    S: Strategy + 'static,
+    S::Value: Clone,
+{
+    prop_oneof![1 => Just(None), something => strategy.prop_map(Some)].boxed()
 }
 
 macro_rules! pool {
@@ -108,15 +117,8 @@ pool! {
 pub(super) const BAD_PORTS: &[i64] = &[9, 0, -1, 65_536, i64::MAX, i64::MIN];
 
 /// Weights, timeouts and counts out of range.
-pub(super) const BAD_NUMBERS: &[i64] = &[
-    -1,
-    101,
-    1_000_001,
-    4_294_967_295,
-    4_294_967_296,
-    i64::MAX,
-    i64::MIN,
-];
+pub(super) const BAD_NUMBERS: &[i64] =
+    &[-1, 101, 1_000_001, 4_294_967_295, 4_294_967_296, i64::MAX, i64::MIN];
 
 /// Instants around those between which the pool's certificates are valid.
 pub(super) fn instants() -> impl Strategy<Value = Timestamp> {

@@ -19,9 +19,7 @@ async fn a_backend_says_who_it_is_and_what_it_was_asked() {
         (Target::plain(backend.address), "HTTP/1.1"),
         (Target::plain(backend.address).http2(), "HTTP/2.0"),
     ] {
-        let ask = Ask::get("shop.test", "/a?b=c")
-            .header("x-one", "1")
-            .post("body");
+        let ask = Ask::get("shop.test", "/a?b=c").header("x-one", "1").post("body");
         let reply = target.ask(&ask).await.unwrap();
         let echo = reply.echo();
         assert_eq!(reply.status, 200);
@@ -106,10 +104,7 @@ async fn load_is_counted_by_status_and_backend_and_failures_show() {
     backend.fail_next(3, 500);
     let target = Target::plain(backend.address);
     let tally = Load::send(&target, &Ask::get("shop.test", "/"), 4, 200).await;
-    assert_eq!(
-        (tally.requests, tally.failures(), tally.broken),
-        (200, 3, 0)
-    );
+    assert_eq!((tally.requests, tally.failures(), tally.broken), (200, 3, 0));
     assert_eq!(tally.backends["blue"], 200);
 
     let address = backend.address;

@@ -65,10 +65,8 @@ fn modules_are_named_for_what_they_do() {
             let name = part.to_string_lossy();
             let stem = name.trim_end_matches(".rs");
             assert!(
-                ![
-                    "util", "utils", "helper", "helpers", "manager", "common", "mod", "misc"
-                ]
-                .contains(&stem),
+                !["util", "utils", "helper", "helpers", "manager", "common", "mod", "misc"]
+                    .contains(&stem),
                 "{}",
                 path.display()
             );
@@ -103,11 +101,7 @@ fn every_diagnostic_code_is_documented() {
     let path = workspace().join("docs/diagnostics.md");
     let text = std::fs::read_to_string(&path).expect("docs/diagnostics.md exists");
     for code in Code::ALL {
-        assert!(
-            text.contains(code.as_str()),
-            "{code} is not in {}",
-            path.display()
-        );
+        assert!(text.contains(code.as_str()), "{code} is not in {}", path.display());
     }
 }
 
@@ -122,10 +116,6 @@ fn fixtures_are_used() {
     for (path, _) in text_files(&directory) {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap();
         let documents = Path::new(name).extension().is_some_and(|e| e == "md");
-        assert!(
-            documents || sources.contains(name),
-            "{} is not used",
-            path.display()
-        );
+        assert!(documents || sources.contains(name), "{} is not used", path.display());
     }
 }

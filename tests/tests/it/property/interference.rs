@@ -1,0 +1,66 @@
+//! One object hurts only itself.
+
+use contour_core::api::Object;
+use contour_core::name::Kind;
+use contour_core::pipeline::{Change, Pipeline};
+use contour_core::xds::ResourceType;
+use contour_tests::worlds::{self, HOSTILE_NAMESPACE};
+use proptest::collection::vec;
+
+use super::{Made, for_all, options};
+
+/// What must not change when somebody else's object comes: every resource but the listeners,
+/// which all share, and every status but those of objects to which anybody may delegate.
+fn of_others(made: &Made) -> Made {
+    let mut made = made.clone();
+    made.resources.retain(|key, _| key.kind != ResourceType::Listener);
+    made.statuses.retain(|object, status| {
+        object.name.namespace.as_ref() != HOSTILE_NAMESPACE
+            && (object.kind != Kind::IngressRoute
+                || status.state != contour_core::pipeline::State::Orphaned)
+    });
+    made
+}
+
+/// Those of `after` that are in `before` as well.
+fn restricted(after: &Made, before: &Made) -> Made {
+    let mut after = after.clone();
+    after.resources.retain(|key, _| before.resources.contains_key(key));
+    after.statuses.retain(|object, _| before.statuses.contains_key(object));
+    after
+}
+
+fn roots(made: &mut Made, world: &[Object]) {
+    let delegated = |object: &Object| match object {
+        Object::IngressRoute(route) => route.spec.virtualhost.is_none(),
+        _ => false,
+    };
+    for object in world.iter().filter(|o| delegated(o)) {
+        made.statuses.remove(&object.reference());
+    }
+}
+
+#[test]
+fn a_hostile_object_changes_no_byte_of_what_others_own() {
+    let cases = worlds::cases("CONTOUR_HOSTILE", 3_000);
+    let attacks = || {
+        let attack = vec(worlds::hostile_object(), 1..3);
+        (0..10_000_u64, worlds::world(), attack)
+    };
+    for_all(attacks, cases, |(number, world, attack)| {
+        let options = options(number);
+        let mut pipeline = Pipeline::new(options.clone());
+        drop(pipeline.apply(worlds::applications(&world)));
+        let untouched = Made::of(&pipeline);
+        let mut before = of_others(&untouched);
+        roots(&mut before, &world);
+
+        drop(pipeline.apply(worlds::applications(&attack)));
+        let after = restricted(&Made::of(&pipeline), &before);
+        before.same(&after, "attacked")?;
+
+        let gone = attack.iter().map(|o| Change::Delete(o.reference()));
+        drop(pipeline.apply(gone.collect()));
+        untouched.same(&Made::of(&pipeline), "after the attack")
+    });
+}

@@ -1,0 +1,75 @@
+//! Incremental work leads where work from scratch leads, whatever the way there.
+
+use contour_core::pipeline::{Change, Pipeline};
+use contour_tests::worlds::{self, Model};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Made, for_all, options};
+
+/// Applies batches one by one, and compares with a fresh start after each.
+fn follow(number: u64, batches: Vec<Vec<Change>>) -> Result<(), String> {
+    let options = options(number);
+    let mut pipeline = Pipeline::new(options.clone());
+    let mut model = Model::default();
+    let mut told = Made::default();
+    told.follow(pipeline.initial())?;
+    for (step, batch) in batches.into_iter().enumerate() {
+        for change in &batch {
+            model.follow(change);
+        }
+        told.follow(pipeline.apply(batch))?;
+        let made = Made::of(&pipeline);
+        let mut fresh = Pipeline::new(options.clone());
+        drop(fresh.apply(model.from_scratch()));
+        made.same(&Made::of(&fresh), &format!("step {step}, from scratch"))?;
+        made.same(&told, &format!("step {step}, as told"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn after_any_changes_incremental_work_equals_work_from_scratch() {
+    let cases = worlds::cases("CONTOUR_SEQUENCES", 10_000);
+    let sequences = || (0..10_000_u64, worlds::changes());
+    for_all(sequences, cases, |(number, batches)| follow(number, batches));
+}
+
+#[test]
+fn the_order_of_arrival_does_not_matter() {
+    let shuffled = || {
+        worlds::world().prop_flat_map(|world| {
+            let order = Just(worlds::applications(&world)).prop_shuffle();
+            let cuts = vec(1..4_usize, 1..5);
+            (0..10_000_u64, Just(world), order, cuts)
+        })
+    };
+    for_all(shuffled, 1_000, |(number, world, mut order, cuts)| {
+        let options = options(number);
+        let mut pipeline = Pipeline::new(options.clone());
+        for cut in cuts {
+            let rest = order.split_off(cut.min(order.len()));
+            drop(pipeline.apply(std::mem::replace(&mut order, rest)));
+        }
+        drop(pipeline.apply(order));
+        let made = Made::of(&pipeline);
+        made.same(&Made::from_world(&options, &world), "in order")
+    });
+}
+
+#[test]
+fn a_world_that_is_deleted_leaves_nothing() {
+    for_all(
+        || (0..10_000_u64, worlds::world()),
+        500,
+        |(number, world)| {
+            let options = options(number);
+            let empty = Made::from_world(&options, &[]);
+            let mut pipeline = Pipeline::new(options);
+            drop(pipeline.apply(worlds::applications(&world)));
+            let all = world.iter().map(|o| Change::Delete(o.reference()));
+            drop(pipeline.apply(all.collect()));
+            Made::of(&pipeline).same(&empty, "empty")
+        },
+    );
+}
