@@ -97,6 +97,11 @@ pub struct ServeArgs {
     /// How hosts with TLS are laid out in Envoy's HTTPS listener.
     #[arg(long, value_enum, default_value_t = Layout::OnDemand, help_heading = "Envoy")]
     pub tls_layout: Layout,
+    /// Let Envoy fetch a certificate only when the first client asks for it: saves an Envoy some
+    /// 26 kB a host, but a host that nobody has visited needs the controller for its first
+    /// handshake.
+    #[arg(long, help_heading = "Envoy")]
+    pub disable_certificate_prefetch: bool,
 
     /// Namespaces in which root IngressRoutes are allowed; all if not given.
     #[arg(long, value_name = "NS,…", value_delimiter = ',', help_heading = "Objects")]
@@ -291,6 +296,7 @@ impl ServeArgs {
                 Layout::OnDemand => TlsLayout::OnDemand,
                 Layout::PerHost => TlsLayout::PerHost,
             },
+            prefetch_certificates: !self.disable_certificate_prefetch,
         };
         Ok(Config {
             source: Source::Directory(source),

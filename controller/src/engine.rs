@@ -334,20 +334,18 @@ impl Engine {
         let _unheard = self.parts.events.send(event);
     }
 
+    /// The xDS server logs what concerns connections; what concerns objects is logged here.
     fn hear(&mut self, event: Event) {
         match event {
             Event::Connected { node } => {
-                tracing::info!(node = %node, "an Envoy connected");
                 self.send(ControllerEvent::Connected { node });
             }
             Event::Disconnected { node } => {
-                tracing::info!(node = %node, "an Envoy disconnected");
                 self.ledger.disconnected(&node);
                 self.send(ControllerEvent::Disconnected { node });
             }
             Event::Refused { node, message } => {
                 self.parts.metrics.refused_envoys.inc();
-                tracing::error!(node = %node, "{message}");
                 self.send(ControllerEvent::Refused { node, message });
             }
             Event::Acknowledged { node, revision, elapsed } => {

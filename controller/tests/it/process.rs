@@ -1,1 +1,177 @@
-//! To be written.
+//! The process: its exit codes, its messages, its signals.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use contour::exit::Exit;
+
+use crate::support::{get, service};
+
+/// A `contour serve`, killed when dropped.
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    seen: String,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+const FREE: [&str; 9] = [
+    "serve",
+    "--xds-port=0",
+    "--health-address=127.0.0.1",
+    "--health-port=0",
+    "--http-address=127.0.0.1",
+    "--http-port=0",
+    "--debug-http-port=0",
+    "--log-format=json",
+    "--insecure",
+];
+
+impl Process {
+    fn start(flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_contour"))
+            .args(flags)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log, seen: String::new() }
+    }
+
+    fn serve(source: &Path) -> Self {
+        Self::start(&[&FREE[..], &["--source", source.to_str().unwrap()]].concat())
+    }
+
+    /// Reads the log up to a line with these words, and returns it.
+    fn until(&mut self, words: &str) -> serde_json::Value {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert!(read > 0, "the log ended before {words:?}:\n{}", self.seen);
+            self.seen.push_str(&line);
+            if line.contains(words) {
+                return serde_json::from_str(&line).unwrap();
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; returns the code and all that was logged.
+    fn end(mut self) -> (Option<i32>, String) {
+        while self.log.read_line(&mut self.seen).unwrap() > 0 {}
+        let status = self.child.wait().unwrap();
+        (status.code(), self.seen.clone())
+    }
+}
+
+fn code(exit: Exit) -> Option<i32> {
+    Some(exit.code().into())
+}
+
+#[test]
+fn wrong_flags_are_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().to_str().unwrap();
+    let missing = dir.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    let garbage = dir.path().join("garbage.pem");
+    std::fs::write(&garbage, "garbage").unwrap();
+    let garbage = garbage.to_str().unwrap();
+    let files = [
+        "--contour-cafile",
+        garbage,
+        "--contour-cert-file",
+        garbage,
+        "--contour-key-file",
+        garbage,
+    ];
+    for (flags, exit, words) in [
+        (&["serve", "--insecure"][..], Exit::NotBuilt, "--source DIR"),
+        (&["serve", "--source", source], Exit::Usage, "--contour-cafile"),
+        (&["serve", "--no-such-flag"], Exit::Usage, "--no-such-flag"),
+        (&["serve", "--xds-port", "70000"], Exit::Usage, "--xds-port"),
+        (&["serve", "--xds-address", "somewhere"], Exit::Usage, "--xds-address"),
+        (
+            &["serve", "--source", source, "--insecure", "--debug-http-address", "0.0.0.0"],
+            Exit::Usage,
+            "loopback",
+        ),
+        (&[&FREE[..], &["--source", missing]].concat(), Exit::Unreadable, missing),
+        (&[&FREE[..], &["--source", garbage]].concat(), Exit::Unreadable, "is not a directory"),
+        (&[&["serve", "--source", source], &files[..]].concat(), Exit::Unreadable, "garbage.pem"),
+        (&[], Exit::Usage, "Usage"),
+    ] {
+        let (ended, log) = Process::start(flags).end();
+        assert_eq!(ended, code(exit), "{flags:?}: {log}");
+        assert!(log.contains(words), "{flags:?}: {log}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_said_with_the_flag_that_changes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for flag in ["--xds-port", "--health-port", "--http-port", "--debug-http-port"] {
+        let own = format!("{flag}={port}");
+        let mut flags: Vec<_> = FREE.iter().filter(|f| !f.starts_with(flag)).copied().collect();
+        flags.extend([own.as_str(), "--source", dir.path().to_str().unwrap()]);
+        let (ended, log) = Process::start(&flags).end();
+        assert_eq!(ended, code(Exit::AddressInUse), "{log}");
+        assert!(log.contains(flag), "{flag}: {log}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_in_order_and_the_addresses_that_were_bound_are_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.yaml"), service("a", 1)).unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let mut process = Process::serve(dir.path());
+        let bound = process.until("listening");
+        let health: SocketAddr = bound["health"].as_str().unwrap().parse().unwrap();
+        assert_ne!(health.port(), 0);
+        process.until("in sync");
+        assert_eq!(get(health, "/healthz").status, 200);
+        process.signal(signal);
+        let (ended, log) = process.end();
+        assert_eq!(ended, code(Exit::Done), "{log}");
+        assert!(log.contains("stopping"), "{log}");
+    }
+}
+
+#[test]
+fn findings_are_logged_once_with_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.yaml");
+    std::fs::write(&file, crate::support::route("shop", "nowhere")).unwrap();
+    let mut process = Process::serve(dir.path());
+    let finding = process.until("CTR301");
+    let place = format!("{}:12:13", file.display());
+    assert_eq!(finding["place"], place.as_str(), "{finding}");
+    assert_eq!(finding["object"], "IngressRoute demo/shop");
+    std::fs::write(&file, format!("# moved\n{}", crate::support::route("shop", "nowhere")))
+        .unwrap();
+    std::fs::write(dir.path().join("b.yaml"), "kind: [").unwrap();
+    process.until("CTR001");
+    process.signal("-TERM");
+    let (_, log) = process.end();
+    assert_eq!(log.matches("CTR301").count(), 1, "{log}");
+}
