@@ -15,7 +15,7 @@ pub use crate::options::{Bind, Options, TlsLayout};
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
 use crate::store::{Fact, Store};
-use crate::xds::{self, Chain, Resource, ResourceKey};
+use crate::xds::{self, Bucket, Chain, Resource, ResourceKey};
 
 /// One change of the world.
 #[derive(Clone, Debug)]
@@ -84,6 +84,8 @@ pub struct Pipeline {
     shared: Shared,
     /// Hosts that need something of the TLS listener.
     chains: BTreeMap<Fqdn, Chain>,
+    /// Hosts whose certificates Envoys fetch before anybody asks.
+    warmed: BTreeMap<Bucket, BTreeSet<Fqdn>>,
     resources: BTreeMap<ResourceKey, Arc<Resource>>,
     reports: Reports,
 }
@@ -98,6 +100,7 @@ impl Pipeline {
             values: BTreeMap::new(),
             shared: Shared::default(),
             chains: BTreeMap::new(),
+            warmed: BTreeMap::new(),
             resources: BTreeMap::new(),
             reports: Reports::default(),
         };
@@ -154,6 +157,9 @@ impl Pipeline {
         }
         if chains_differ {
             self.publish_listeners(&mut batch);
+        }
+        for bucket in std::mem::take(&mut batch.buckets) {
+            self.publish_bucket(bucket, &mut batch);
         }
         Outcome {
             resources: self.differences(batch.before),
@@ -225,9 +231,9 @@ impl Pipeline {
 
     fn publish_listeners(&mut self, batch: &mut Batch) {
         let built = xds::listeners(&self.options, self.chains.values());
-        let before: Vec<ResourceKey> = self.keys_of(xds::ResourceType::Listener).cloned().collect();
-        for key in before.iter().filter(|key| !built.iter().any(|r| r.key == **key)) {
-            self.publish(key, None, batch);
+        let https = ResourceKey::new(xds::ResourceType::Listener, xds::HTTPS_LISTENER);
+        if !built.iter().any(|r| r.key == https) {
+            self.publish(&https, None, batch);
         }
         for resource in built {
             let key = resource.key.clone();
@@ -235,9 +241,9 @@ impl Pipeline {
         }
     }
 
-    fn keys_of(&self, kind: xds::ResourceType) -> impl Iterator<Item = &ResourceKey> {
-        let first = ResourceKey::new(kind, "");
-        self.resources.range(first..).map(|(key, _)| key).take_while(move |key| key.kind == kind)
+    fn publish_bucket(&mut self, bucket: Bucket, batch: &mut Batch) {
+        let resource = self.warmed.get(&bucket).map(|hosts| Arc::new(bucket.listener(hosts)));
+        self.publish(&bucket.key(), resource, batch);
     }
 
     /// Puts a resource in force or out of it.
@@ -271,6 +277,8 @@ struct Batch {
     /// The resources touched, as they were before.
     before: BTreeMap<ResourceKey, Option<Arc<Resource>>>,
     units: usize,
+    /// Buckets of which a host came or went.
+    buckets: BTreeSet<Bucket>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod proto;
 mod resource;
 mod route;
 mod tls;
+mod warm;
 
 pub use cluster::{cluster, name as cluster_name};
 pub use endpoint::{endpoints, name as endpoints_name};
@@ -20,6 +21,7 @@ pub use listener::{Chain, ChainKind, listeners};
 pub use resource::{Resource, ResourceKey, ResourceType, Version};
 pub use route::routes;
 pub use tls::secret;
+pub use warm::Bucket;
 
 /// Name of the plain HTTP listener.
 pub const HTTP_LISTENER: &str = "ingress_http";

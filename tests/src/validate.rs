@@ -198,7 +198,9 @@ impl World {
         for listener in &mut all {
             let name = listener.name.clone();
             listener.name = self.named(&name);
-            // Port 0 may be bound by any number of listeners.
+            // Port 0 may be bound by any number of listeners; those that bind nothing may not share
+            // an address.
+            listener.bind_to_port = None;
             if let Some(address::Address::SocketAddress(socket)) =
                 listener.address.as_mut().and_then(|a| a.address.as_mut())
             {

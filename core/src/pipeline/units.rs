@@ -8,10 +8,10 @@ use super::{Batch, Pipeline};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{self, Action, Destination, EndpointsName, Tls};
 use crate::name::{FieldPath, Fqdn, Kind, ObjectName, ObjectRef};
-use crate::options::Options;
+use crate::options::{Options, TlsLayout};
 use crate::resolve::{self, ResolvedEndpoints, ResolvedHost};
 use crate::store::{Fact, Reader};
-use crate::xds::{self, Chain, Resource, ResourceKey, ResourceType, Side};
+use crate::xds::{self, Bucket, Chain, Resource, ResourceKey, ResourceType, Side};
 
 /// What is computed again as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +34,8 @@ pub(super) struct HostValue {
     resources: Vec<Arc<Resource>>,
     clusters: BTreeMap<ResourceKey, Arc<ir::Cluster>>,
     chain: Option<Chain>,
+    /// Whether Envoys fetch the certificate before anybody asks.
+    is_warmed: bool,
     visited: BTreeSet<ObjectName>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -141,12 +143,28 @@ impl Pipeline {
                 None => self.chains.remove(fqdn),
             };
         }
+        if old.is_warmed != value.is_warmed {
+            self.warm(fqdn, value.is_warmed, batch);
+        }
         self.reports
             .replace_linked((&old.visited, &old.diagnostics), (&value.visited, &value.diagnostics));
         if self.store.is_claimed(fqdn) {
             self.values.insert(unit, UnitValue::Host(value));
         }
         chains_differ
+    }
+
+    fn warm(&mut self, fqdn: &Fqdn, is_warmed: bool, batch: &mut Batch) {
+        let bucket = Bucket::of(fqdn);
+        batch.buckets.insert(bucket);
+        if is_warmed {
+            self.warmed.entry(bucket).or_default().insert(fqdn.clone());
+        } else if let Some(hosts) = self.warmed.get_mut(&bucket) {
+            hosts.remove(fqdn);
+            if hosts.is_empty() {
+                self.warmed.remove(&bucket);
+            }
+        }
     }
 
     fn use_cluster(
@@ -359,7 +377,10 @@ fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue 
         None => {}
     }
     let chain = host.tls.as_ref().and_then(|tls| Chain::of(fqdn, tls, options.tls_layout));
-    HostValue { resources, clusters, chain, visited, diagnostics }
+    let is_warmed = options.prefetch_certificates
+        && options.tls_layout == TlsLayout::OnDemand
+        && matches!(host.tls, Some(Tls::Https { .. }));
+    HostValue { resources, clusters, chain, is_warmed, visited, diagnostics }
 }
 
 fn gather(routes: &[ir::Route], clusters: &mut BTreeMap<ResourceKey, Arc<ir::Cluster>>) {

@@ -47,13 +47,26 @@ pub(super) enum Alpn {
 
 /// TLS whose certificates are fetched by SNI. Envoy demands that session resumption is off.
 pub(super) fn on_demand_socket(profile: TlsProfile, alpn: Alpn) -> core::TransportSocket {
+    selecting_socket(profile, alpn, Vec::new())
+}
+
+/// TLS that nobody ever speaks, for the sake of the certificates that it fetches.
+pub(super) fn warming_socket(hosts: Vec<String>) -> core::TransportSocket {
+    selecting_socket(TlsProfile::default(), Alpn::Http, hosts)
+}
+
+fn selecting_socket(
+    profile: TlsProfile,
+    alpn: Alpn,
+    prefetch: Vec<String>,
+) -> core::TransportSocket {
     let selector = on_demand::Config {
         config_source: Some(proto::ads()),
         certificate_mapper: Some(proto::extension(
             "sni",
             &sni::Sni { default_value: NO_SNI.to_owned() },
         )),
-        prefetch_secret_names: Vec::new(),
+        prefetch_secret_names: prefetch,
     };
     let mut common = common(profile, alpn);
     common.custom_tls_certificate_selector =
