@@ -43,6 +43,7 @@ pub enum Command {
 
 /// Flags of `contour serve`, named as Contour names them.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ServeArgs {
     /// Directory of manifests (*.yaml, *.yml, *.json) to serve and watch.
     #[arg(long, value_name = "DIR")]
@@ -343,7 +344,8 @@ mod tests {
     use super::*;
 
     fn serve(flags: &[&str]) -> Result<Config, ArgsError> {
-        let cli = Cli::try_parse_from(["contour", "serve"].iter().chain(flags)).unwrap();
+        let cli = Cli::try_parse_from(["contour", "serve"].iter().chain(flags));
+        let cli = cli.unwrap_or_else(|error| panic!("{error}"));
         match cli.command {
             Command::Serve(args) => args.into_config(),
             Command::Bootstrap(_) => unreachable!(),

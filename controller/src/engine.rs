@@ -29,7 +29,7 @@ use crate::metrics::{Metrics, OfOperation, OfType};
 use crate::source::Batch;
 
 /// How often the time is told to the pipeline, which knows no clock of its own.
-const CLOCK: Duration = Duration::from_secs(60);
+const CLOCK: Duration = Duration::from_mins(1);
 
 /// Changes that are taken up together at most, so that a flood does not delay everything until
 /// its end.
@@ -187,16 +187,13 @@ impl Engine {
             };
             let label = OfOperation { operation };
             self.parts.metrics.changes.get_or_create(&label).inc();
-            match diagnostics {
-                Some(diagnostics) => {
-                    self.ledger.exists(&object);
-                    loose.insert(object.clone(), Arc::clone(diagnostics));
-                }
-                None => {
-                    self.ledger.gone(&object);
-                    loose.insert(object.clone(), Arc::from([]));
-                }
+            if diagnostics.is_some() {
+                self.ledger.exists(&object);
+            } else {
+                self.ledger.gone(&object);
             }
+            let diagnostics = diagnostics.map_or_else(|| Arc::from([]), Arc::clone);
+            loose.insert(object.clone(), diagnostics);
             objects.insert(object);
         }
         loose

@@ -15,8 +15,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Serve(args) => {
             logging::start(cli.log_format, args.debug);
-            args.into_config()
-                .map_or_else(|error| failed(&error, error.exit()), |config| serve::block_on(config))
+            args.into_config().map_or_else(|error| failed(&error, error.exit()), serve::block_on)
         }
         Command::Bootstrap(args) => {
             logging::start(cli.log_format, false);

@@ -119,7 +119,7 @@ metrics! {
 }
 
 impl Metrics {
-    /// Everything as text, in the OpenMetrics format that Prometheus reads.
+    /// Everything as text, in the `OpenMetrics` format that Prometheus reads.
     pub fn encode(&self) -> String {
         self.observe_process();
         let mut text = String::new();

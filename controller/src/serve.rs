@@ -323,7 +323,7 @@ fn source(
     let stop = stop.clone();
     match source {
         Source::Directory(path) => {
-            let directory = Directory::start(path, sender)?;
+            let directory = Directory::start(&path, sender)?;
             // That the thread ends shows in the engine, which has nobody left to hear from.
             tasks.spawn(async move {
                 stop.cancelled().await;

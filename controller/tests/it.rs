@@ -1,5 +1,11 @@
 //! The controller from outside: real files, real sockets, real processes, a real Envoy.
 
+#![cfg(test)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the events that it waits for from all that come"
+)]
+
 #[path = "it/admin.rs"]
 mod admin;
 #[path = "it/bootstrap.rs"]

@@ -68,25 +68,29 @@ impl Directory {
     ///
     /// # Errors
     /// If the directory is missing, is no directory, or cannot be listed or watched.
-    pub fn start(given: PathBuf, batches: mpsc::Sender<Batch>) -> Result<Self, SourceError> {
+    pub fn start(given: &Path, batches: mpsc::Sender<Batch>) -> Result<Self, SourceError> {
         let (signals, incoming) = sync_channel(SIGNALS);
         let overflow = Arc::new(AtomicBool::new(false));
-        let missing = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotADirectory => SourceError::NotADirectory { path: given.clone() },
-            _ => SourceError::Directory { path: given.clone(), source },
+        let missing = |source: std::io::Error| {
+            let path = given.to_path_buf();
+            if source.kind() == std::io::ErrorKind::NotADirectory {
+                SourceError::NotADirectory { path }
+            } else {
+                SourceError::Directory { path, source }
+            }
         };
         let failed = |error: &dyn std::fmt::Display| SourceError::Watch {
-            path: given.clone(),
+            path: given.to_path_buf(),
             message: error.to_string(),
         };
         // The watcher speaks of absolute paths.
-        let root = std::path::absolute(&given).map_err(missing)?;
+        let root = std::path::absolute(given).map_err(missing)?;
         let identity = read::identity(&root).map_err(missing)?;
         std::fs::read_dir(&root).map_err(missing)?;
         let mut watcher = watcher(&root, &signals, &overflow).map_err(|e| failed(&e))?;
         watcher.watch(&root, RecursiveMode::Recursive).map_err(|e| failed(&e))?;
         let state = State {
-            given: given.clone(),
+            given: given.to_path_buf(),
             root,
             watched: Some(identity),
             watcher,

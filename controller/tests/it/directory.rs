@@ -70,7 +70,7 @@ impl Watched {
             fs::write(path, text).unwrap();
         }
         let (sender, batches) = mpsc::channel(16);
-        let directory = Directory::start(dir.path().to_path_buf(), sender).unwrap();
+        let directory = Directory::start(dir.path(), sender).unwrap();
         let mut watched = Self { dir, batches, _directory: directory };
         let first = watched.batch().await;
         assert!(first.synced, "the first batch completes the start");
@@ -314,7 +314,7 @@ async fn if_the_whole_directory_goes_everything_stays_until_it_is_back() {
     fs::write(root.join("a.yaml"), service("a", 1)).unwrap();
     fs::write(root.join("b.yaml"), service("b", 1)).unwrap();
     let (sender, mut batches) = mpsc::channel(16);
-    let _directory = Directory::start(root.clone(), sender).unwrap();
+    let _directory = Directory::start(&root, sender).unwrap();
     let mut next = async || {
         let batch = tokio::time::timeout(PATIENCE, batches.recv()).await.unwrap().unwrap();
         seen(&batch)
@@ -368,7 +368,7 @@ async fn a_burst_of_files_is_seen_whole() {
 #[test]
 fn a_directory_that_is_missing_or_none_is_refused_at_start() {
     let dir = tempfile::tempdir().unwrap();
-    let start = |path: &Path| Directory::start(path.to_path_buf(), mpsc::channel(1).0);
+    let start = |path: &Path| Directory::start(path, mpsc::channel(1).0);
     let missing = start(&dir.path().join("x")).unwrap_err();
     assert!(matches!(missing, SourceError::Directory { .. }), "{missing}");
     fs::write(dir.path().join("f"), "").unwrap();

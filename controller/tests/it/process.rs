@@ -74,15 +74,15 @@ impl Process {
     }
 
     /// Waits for the end; returns the code and all that was logged.
-    fn end(mut self) -> (Option<i32>, String) {
+    fn end(mut self) -> (i32, String) {
         while self.log.read_line(&mut self.seen).unwrap() > 0 {}
         let status = self.child.wait().unwrap();
-        (status.code(), self.seen.clone())
+        (status.code().expect("no signal ended it"), self.seen.clone())
     }
 }
 
-fn code(exit: Exit) -> Option<i32> {
-    Some(exit.code().into())
+fn code(exit: Exit) -> i32 {
+    exit.code().into()
 }
 
 #[test]
