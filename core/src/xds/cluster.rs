@@ -111,6 +111,8 @@ fn health_check(check: &HealthCheck, protocol: Protocol) -> core::HealthCheck {
     core::HealthCheck {
         timeout: Some(proto::duration(check.timeout)),
         interval: Some(proto::duration(check.interval)),
+        // Envoy would check a cluster without traffic once a minute, whatever was asked for.
+        no_traffic_interval: Some(proto::duration(check.interval)),
         unhealthy_threshold: Some(proto::u32_value(check.unhealthy_threshold)),
         healthy_threshold: Some(proto::u32_value(check.healthy_threshold)),
         health_checker: Some(core::health_check::HealthChecker::HttpHealthCheck(

@@ -19,7 +19,7 @@ const AFFINITY_COOKIE: &str = "X-Contour-Session-Affinity";
 pub fn routes(side: Side, fqdn: &Fqdn, routes: &[Route]) -> [Resource; 2] {
     let name = format!("{}/{fqdn}", side.as_str());
     let mut clusters = BTreeSet::new();
-    let envoy_routes = routes.iter().map(|r| envoy_route(r, &mut clusters)).collect();
+    let envoy_routes = routes.iter().flat_map(|r| envoy_routes(r, &mut clusters)).collect();
     let mut virtual_hosts = Vec::new();
     match side {
         // The scope has chosen the host already, by a key without port.
@@ -91,6 +91,26 @@ fn misdirected() -> route::Route {
         action: Some(respond(421)),
         ..route::Route::default()
     }
+}
+
+/// Envoy puts the replacement where the prefix was, letter by letter. Where only one of the two ends
+/// with a slash, `/api/x` would become `//x` or `/v2x`.
+fn envoy_routes(route: &Route, clusters: &mut BTreeSet<ResourceKey>) -> Vec<route::Route> {
+    let mut exact = envoy_route(route, clusters);
+    let matched = route.prefix.as_str();
+    let Some(route::route::Action::Route(action)) = &mut exact.action else {
+        return vec![exact];
+    };
+    let replacement = &mut action.prefix_rewrite;
+    if replacement.is_empty() || matched.ends_with('/') == replacement.ends_with('/') {
+        return vec![exact];
+    }
+    if matched.ends_with('/') {
+        replacement.push('/');
+        return vec![exact];
+    }
+    let below = route::Route { r#match: Some(prefix(&format!("{matched}/"))), ..exact.clone() };
+    vec![below, exact]
 }
 
 fn envoy_route(route: &Route, clusters: &mut BTreeSet<ResourceKey>) -> route::Route {
