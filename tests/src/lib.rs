@@ -16,5 +16,6 @@ pub mod envoy;
 pub mod load;
 pub mod objects;
 pub mod sources;
+pub mod stage;
 pub mod validate;
 pub mod worlds;

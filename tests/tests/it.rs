@@ -4,6 +4,8 @@
 
 #[path = "it/architecture.rs"]
 mod architecture;
+#[path = "it/feature.rs"]
+mod feature;
 #[path = "it/harness.rs"]
 mod harness;
 #[path = "it/property.rs"]

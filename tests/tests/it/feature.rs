@@ -1,0 +1,14 @@
+//! Each feature of an IngressRoute, by requests through a real Envoy.
+
+#[path = "feature/delegation.rs"]
+mod delegation;
+#[path = "feature/policy.rs"]
+mod policy;
+#[path = "feature/routing.rs"]
+mod routing;
+#[path = "feature/tcp.rs"]
+mod tcp;
+#[path = "feature/tls.rs"]
+mod tls;
+#[path = "feature/upstream.rs"]
+mod upstream;
