@@ -1,1 +1,47 @@
 //! The commands of the plugin, as a library for the tests.
+//!
+//! `kubectl contour …` and `kubectl-contour …` are the same program: kubectl runs any
+//! `kubectl-contour` that it finds on PATH.
+
+pub mod cli;
+pub mod duration;
+pub mod failure;
+pub mod output;
+pub mod sandbox;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Failure, Kind};
+use crate::output::Printer;
+
+/// Reads the command line, runs the command and says how it ended.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return failure::report_usage(&error),
+    };
+    let printer = Printer::new(cli.output, cli.color, cli.quiet);
+    let result = match cli.command {
+        Command::Sandbox(arguments) => block_on(sandbox::run(arguments, printer)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure::report(&failure, cli.color),
+    }
+}
+
+/// Runs a command to its end, on an own runtime.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Error, format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    // Nothing that is left may hold the program up: what must end in order has ended.
+    runtime.shutdown_background();
+    result
+}

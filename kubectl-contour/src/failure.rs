@@ -1,0 +1,96 @@
+//! Why a command ended otherwise than hoped, as an exit code and words.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::output::ColorChoice;
+
+/// What kind of failure it is. Its number is the exit code, which scripts rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything that has no number of its own.
+    Error = 1,
+    /// The command line, or the files it names, ask for something that makes no sense.
+    Usage = 2,
+    /// No Envoy was found, or it is too old.
+    NoEnvoy = 3,
+    /// A port is taken.
+    PortInUse = 4,
+    /// Envoy ended by itself.
+    EnvoyDied = 5,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Error, Self::Usage, Self::NoEnvoy, Self::PortInUse, Self::EnvoyDied];
+
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a command failed, and what to do next.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The kind.
+    pub kind: Kind,
+    /// What happened, to what.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Kind::Error, format!("{error:#}"))
+    }
+}
+
+/// Writes a failure to standard error.
+pub fn report(failure: &Failure, color: ColorChoice) -> ExitCode {
+    let (red, cyan, off) =
+        if color.on_stderr() { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!("{red}error:{off} {}\n", failure.message);
+    if let Some(hint) = &failure.hint {
+        text.push('\n');
+        for (index, line) in hint.lines().enumerate() {
+            let label = if index == 0 { "hint:" } else { "     " };
+            // Writing to a String cannot fail.
+            let _unused = writeln!(text, "{cyan}{label}{off} {line}");
+        }
+    }
+    write_stderr(&text);
+    ExitCode::from(failure.kind.code())
+}
+
+/// Writes what clap has to say: help and version are no failures.
+pub fn report_usage(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or_else(|_| Kind::Usage.code());
+    match error.print() {
+        // Nobody reads: nothing to be said to nobody.
+        Ok(()) | Err(_) => ExitCode::from(code),
+    }
+}
+
+/// Writes words to standard error.
+pub fn write_stderr(text: &str) {
+    // If standard error is closed there is nobody left to tell.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,17 @@
+//! The plugin as its users meet it: the program itself, and the files that it writes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test, failing is how it reports"
+)]
+
+mod it {
+    mod documents;
+    mod example;
+    mod program;
+    mod refusals;
+    mod sandbox;
+}
