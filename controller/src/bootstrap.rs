@@ -126,6 +126,12 @@ impl Bootstrap {
                     "grpc_services": [{"envoy_grpc": {
                         "cluster_name": XDS_CLUSTER,
                         "authority": XDS_CLUSTER,
+                        // Envoy waits longer after each stream that ended without a response, by
+                        // default up to 30 s. A controller that comes back has nothing to send.
+                        "retry_policy": {"retry_back_off": {
+                            "base_interval": "0.5s",
+                            "max_interval": "3s",
+                        }},
                     }}],
                 },
                 "lds_config": {"ads": {}, "resource_api_version": "V3"},
