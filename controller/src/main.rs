@@ -6,10 +6,6 @@ use clap::Parser as _;
 use contour::args::{Cli, Command};
 use contour::{bootstrap, exit::Exit, logging, serve};
 
-/// Returns memory of large batches to the system, which the default allocator keeps.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {

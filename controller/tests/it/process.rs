@@ -4,16 +4,19 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
 
 use contour::exit::Exit;
 
-use crate::support::{get, service};
+use crate::support::{PATIENCE, get, service};
 
 /// A `contour serve`, killed when dropped.
 struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
     seen: String,
+    /// Closed when the test is over; until then somebody sees to it that this does not last.
+    _watch: mpsc::Sender<()>,
 }
 
 impl Drop for Process {
@@ -47,24 +50,32 @@ impl Process {
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log, seen: String::new() }
+        let (watch, over) = mpsc::channel();
+        let pid = child.id().to_string();
+        std::thread::spawn(move || {
+            if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // The log ends, and with it whoever waits for it.
+                let _sent = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        });
+        Self { child, log, seen: String::new(), _watch: watch }
     }
 
     fn serve(source: &Path) -> Self {
         Self::start(&[&FREE[..], &["--source", source.to_str().unwrap()]].concat())
     }
 
-    /// Reads the log up to a line with these words, and returns it.
+    /// A line of the log with these words, waited for if it is not there yet.
     fn until(&mut self, words: &str) -> serde_json::Value {
-        loop {
+        let mut found = self.seen.lines().find(|l| l.contains(words)).map(str::to_owned);
+        while found.is_none() {
             let mut line = String::new();
             let read = self.log.read_line(&mut line).unwrap();
             assert!(read > 0, "the log ended before {words:?}:\n{}", self.seen);
             self.seen.push_str(&line);
-            if line.contains(words) {
-                return serde_json::from_str(&line).unwrap();
-            }
+            found = line.contains(words).then_some(line);
         }
+        serde_json::from_str(&found.unwrap_or_default()).unwrap()
     }
 
     fn signal(&self, signal: &str) {

@@ -42,7 +42,8 @@ struct File {
 /// Who names an object.
 #[derive(Debug, Default)]
 struct Claim {
-    by: BTreeSet<Arc<Path>>,
+    /// In the order of the paths. Hardly ever more than one.
+    by: Vec<Arc<Path>>,
     /// The file whose form of the object is in force.
     in_force: Option<Arc<Path>>,
 }
@@ -282,7 +283,7 @@ impl Catalog {
                 continue;
             }
             if let Some(claim) = self.claims.get_mut(&entry.reference) {
-                claim.by.remove(path);
+                claim.by.retain(|p| **p != *path);
                 affected.extend(claim.by.iter().cloned());
             }
             self.settle(&entry.reference);
@@ -298,7 +299,10 @@ impl Catalog {
         for document in documents {
             let reference = document.reference.clone();
             let claim = self.claims.entry(reference.clone()).or_default();
-            claim.by.insert(Arc::clone(&key));
+            if let Err(at) = claim.by.binary_search(&key) {
+                claim.by.reserve_exact(1);
+                claim.by.insert(at, Arc::clone(&key));
+            }
             if claim.by.len() > 1 {
                 affected.extend(claim.by.iter().cloned());
             }
