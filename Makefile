@@ -18,6 +18,9 @@ ENVOY_STAMP := $(ENVOY_PREFIX)/installed-$(ENVOY_VERSION)
 ENVOY := $(if $(CONTOUR_ENVOY),,$(ENVOY_STAMP))
 FIND_ENVOY = CONTOUR_ENVOY="$${CONTOUR_ENVOY:-$$(echo "$(CURDIR)"/$(ENVOY_PREFIX)/lib/python3*/site-packages/envoy/_bin/envoy)}"
 
+# How many cases the properties try in test-long.
+LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CONTOUR_RESTARTS=500
+
 CRATES := contour-core contour-cluster contour contour-tui kubectl-contour contour-tests
 
 # Flags for the sandbox: make sandbox ARGS='--load 200'
@@ -42,7 +45,7 @@ test: lint $(ENVOY) ## Check and test everything, with real Envoy
 .PHONY: test-long
 test-long: need-cargo $(ENVOY) ## The same properties over many more random worlds; takes hours
 	cargo build --locked --release --workspace --bins
-	CONTOUR_LONG=1 $(FIND_ENVOY) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
+	$(LONG) $(FIND_ENVOY) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
 
 .PHONY: bench
 bench: need-cargo $(ENVOY) ## Measure what a change costs, at 100 to 10,000 hosts

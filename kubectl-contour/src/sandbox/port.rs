@@ -18,11 +18,26 @@ impl Claim {
     /// It is taken. `purpose` says what for it was wanted, `remedy` how to choose another.
     pub fn new(port: u16, purpose: &str, remedy: &str) -> Result<Self, Failure> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let listener =
-            TcpListener::bind(address).map_err(|error| taken(address, purpose, &error, remedy))?;
+        let any = if port == 0 { Self::any() } else { None };
+        let listener = match any {
+            Some(listener) => listener,
+            None => TcpListener::bind(address)
+                .map_err(|error| taken(address, purpose, &error, remedy))?,
+        };
         let port =
             listener.local_addr().map_err(|error| taken(address, purpose, &error, remedy))?.port();
         Ok(Self { listener, port })
+    }
+
+    /// A free port outside of the range from which systems take ports for outgoing connections:
+    /// one of those could take it between our release of it and Envoy's start.
+    fn any() -> Option<TcpListener> {
+        use std::hash::{BuildHasher as _, RandomState};
+        (0..64_u8).find_map(|attempt| {
+            let random = RandomState::new().hash_one(attempt);
+            let port = 20_000 + u16::try_from(random % 12_000).ok()?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+        })
     }
 
     /// The number.

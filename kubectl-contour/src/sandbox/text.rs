@@ -309,3 +309,107 @@ fn value(value: &Value) -> String {
     short.push('…');
     short
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::super::event::ChangeKind;
+    use super::*;
+
+    fn say(quiet: bool, event: &Event) -> Line {
+        let words = Words { palette: Palette::new(false), quiet };
+        words.say(event, Duration::from_millis(12_340))
+    }
+
+    fn text(event: &Event) -> String {
+        match say(false, event) {
+            Line::Stays(text) | Line::Passes(text) => text,
+            Line::Nothing => String::new(),
+        }
+    }
+
+    fn applied(fields: Vec<Field>) -> Event {
+        Event::Applied(Applied {
+            revision: 3,
+            objects: vec![ChangedObject {
+                object: "IngressRoute demo/shop".to_owned(),
+                file: Some("shop.yaml".to_owned()),
+                change: ChangeKind::Changed,
+                fields,
+            }],
+            resources: 1,
+            units: 2,
+            millis: 0.2,
+            diagnostics: Vec::new(),
+            mended: Vec::new(),
+            initial: false,
+        })
+    }
+
+    #[test]
+    fn a_change_is_told_by_object_file_and_field() {
+        let weight = Field {
+            path: "spec.routes[/].services[blue].weight".to_owned(),
+            before: Some(json!(90)),
+            after: Some(json!(50)),
+        };
+        insta::assert_snapshot!(text(&applied(vec![weight])), @r"
+        +12.3 s   changed IngressRoute demo/shop (shop.yaml)
+                    spec.routes[/].services[blue].weight: 90 → 50
+                  1 resource differs, made in 200 µs
+        ");
+    }
+
+    #[test]
+    fn a_large_change_is_cut_short() {
+        let field = |index: usize| Field {
+            path: format!("spec.a{index}"),
+            before: None,
+            after: Some(json!("x".repeat(100))),
+        };
+        let text = text(&applied((0..20).map(field).collect()));
+        assert!(text.contains("spec.a7") && !text.contains("spec.a8"), "{text}");
+        assert!(text.contains("and 12 fields more"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 100), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_objects_and_what_stays() {
+        let event = Event::Rejected {
+            node: "sandbox".to_owned(),
+            resource: "rds:demo/shop".to_owned(),
+            objects: vec!["IngressRoute demo/shop".to_owned()],
+            reason: "no good".to_owned(),
+        };
+        insta::assert_snapshot!(text(&event), @r"
+        +12.3 s   Envoy refuses rds:demo/shop, made from IngressRoute demo/shop: no good
+                  its last good form stays in force, and so does everything else
+        ");
+    }
+
+    #[test]
+    fn load_says_what_failed_and_never_invents_a_latency() {
+        let report = Report {
+            rate: 200.0,
+            statuses: BTreeMap::from([(200, 171), (500, 9)]),
+            failures: BTreeMap::from([("timeout".to_owned(), 2)]),
+            unsent: 18,
+            ..Report::default()
+        };
+        insta::assert_snapshot!(
+            text(&Event::Load(report)),
+            @"load 200 req/s · 200: 171  500: 9 · no answer (timeout): 2 · not sent: 18"
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_out_what_goes_well() {
+        assert_eq!(say(true, &applied(Vec::new())), Line::Nothing);
+        assert_eq!(say(true, &Event::Load(Report::default())), Line::Nothing);
+        let trouble = Event::Trouble { message: "no".to_owned(), hint: None };
+        assert_ne!(say(true, &trouble), Line::Nothing);
+    }
+}
