@@ -41,13 +41,16 @@ impl Claim {
     }
 }
 
+/// A set that has one element nearly always: a sorted vector without room to spare.
+type Few<T> = Vec<T>;
+
 /// The set of objects.
 #[derive(Debug, Default)]
 pub struct Store {
     fragments: BTreeMap<ObjectRef, Arc<Fragment>>,
-    claims: BTreeMap<Fqdn, BTreeSet<Claim>>,
-    slices: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
-    delegations: BTreeMap<Arc<str>, BTreeSet<ObjectName>>,
+    claims: BTreeMap<Fqdn, Few<Claim>>,
+    slices: BTreeMap<ObjectName, Few<ObjectName>>,
+    delegations: BTreeMap<Arc<str>, Few<ObjectName>>,
     /// When which Secret's certificate begins or ceases to be valid.
     boundaries: BTreeSet<(Timestamp, ObjectName)>,
     now: Option<Timestamp>,
@@ -118,21 +121,18 @@ impl Store {
             Fragment::IngressRoute(route) => {
                 if let Some((fqdn, claim)) = Claim::of(route) {
                     touched.insert(Fact::Host(fqdn.clone()));
-                    self.claims.entry(fqdn).or_default().insert(claim);
+                    insert(&mut self.claims, fqdn, claim);
                 }
             }
             Fragment::EndpointSlice(slice) => {
                 if let Some(service) = &slice.service {
                     touched.insert(Fact::Slices(service.clone()));
-                    self.slices.entry(service.clone()).or_default().insert(name.clone());
+                    insert(&mut self.slices, service.clone(), name.clone());
                 }
             }
             Fragment::Delegation(_) => {
                 touched.insert(Fact::Delegations(Arc::clone(&name.namespace)));
-                self.delegations
-                    .entry(Arc::clone(&name.namespace))
-                    .or_default()
-                    .insert(name.clone());
+                insert(&mut self.delegations, Arc::clone(&name.namespace), name.clone());
             }
             Fragment::Secret(secret) => {
                 for at in boundaries(secret) {
@@ -175,9 +175,18 @@ fn boundaries(secret: &Secret) -> Vec<Timestamp> {
     secret.certificate.as_ref().map_or_else(|_| Vec::new(), |c| vec![c.not_before, c.not_after])
 }
 
-fn remove<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+fn insert<K: Ord, V: Ord>(map: &mut BTreeMap<K, Few<V>>, key: K, value: V) {
+    let set = map.entry(key).or_insert_with(|| Vec::with_capacity(1));
+    if let Err(at) = set.binary_search(&value) {
+        set.insert(at, value);
+    }
+}
+
+fn remove<K: Ord, V: Ord>(map: &mut BTreeMap<K, Few<V>>, key: &K, value: &V) {
     if let Some(set) = map.get_mut(key) {
-        set.remove(value);
+        if let Ok(at) = set.binary_search(value) {
+            set.remove(at);
+        }
         if set.is_empty() {
             map.remove(key);
         }

@@ -107,8 +107,9 @@ pub(super) fn lower(
     }
     let list = FieldPath::of(".spec.routes");
     let routes = spec.routes.iter().take(ROUTES_MAX).enumerate();
-    let routes =
+    let mut routes: Vec<Route> =
         routes.filter_map(|(index, route)| context.route(route, &list.index(index))).collect();
+    routes.shrink_to_fit();
     let tcp =
         spec.tcpproxy.as_ref().and_then(|tcp| context.tcp(tcp, &FieldPath::of(".spec.tcpproxy")));
     IngressRoute {

@@ -65,16 +65,16 @@ impl Reports {
         }
     }
 
-    /// Replaces what one unit visited and found.
+    /// Replaces what one unit visited, in order, and found.
     pub(super) fn replace_linked(
         &mut self,
-        old: (&BTreeSet<ObjectName>, &[Diagnostic]),
-        new: (&BTreeSet<ObjectName>, &[Diagnostic]),
+        old: (&[ObjectName], &[Diagnostic]),
+        new: (&[ObjectName], &[Diagnostic]),
     ) {
-        for name in new.0.difference(old.0) {
+        for name in new.0.iter().filter(|name| old.0.binary_search(name).is_err()) {
             self.touch(&name.of(Kind::IngressRoute)).visits += 1;
         }
-        for name in old.0.difference(new.0) {
+        for name in old.0.iter().filter(|name| new.0.binary_search(name).is_err()) {
             let report = self.touch(&name.of(Kind::IngressRoute));
             report.visits = report.visits.saturating_sub(1);
         }

@@ -32,12 +32,20 @@ pub(super) enum UnitValue {
 #[derive(Debug, Default)]
 pub(super) struct HostValue {
     resources: Vec<Arc<Resource>>,
-    clusters: BTreeMap<ResourceKey, Arc<ir::Cluster>>,
+    /// Ordered by key.
+    clusters: Box<[(ResourceKey, Arc<ir::Cluster>)]>,
     chain: Option<Chain>,
     /// Whether Envoys fetch the certificate before anybody asks.
     is_warmed: bool,
-    visited: BTreeSet<ObjectName>,
+    /// In order.
+    visited: Box<[ObjectName]>,
     diagnostics: Vec<Diagnostic>,
+}
+
+impl HostValue {
+    fn uses(&self, cluster: &ResourceKey) -> bool {
+        self.clusters.binary_search_by(|(key, _)| key.cmp(cluster)).is_ok()
+    }
 }
 
 /// Clusters by their users, and the endpoints that those need.
@@ -128,12 +136,10 @@ impl Pipeline {
         for resource in &value.resources {
             self.publish(&resource.key, Some(Arc::clone(resource)), batch);
         }
-        for (key, cluster) in
-            value.clusters.iter().filter(|(key, _)| !old.clusters.contains_key(key))
-        {
+        for (key, cluster) in value.clusters.iter().filter(|(key, _)| !old.uses(key)) {
             self.use_cluster(fqdn, key, cluster, batch);
         }
-        for key in old.clusters.keys().filter(|key| !value.clusters.contains_key(key)) {
+        for (key, _) in old.clusters.iter().filter(|(key, _)| !value.uses(key)) {
             self.leave_cluster(fqdn, key, batch);
         }
         let chains_differ = old.chain != value.chain;
@@ -212,7 +218,7 @@ impl Pipeline {
         let unit = Unit::Endpoints(endpoints);
         self.dependencies.forget(&unit);
         if let Some(UnitValue::Endpoints(diagnostics)) = self.values.remove(&unit) {
-            self.reports.replace_linked((&BTreeSet::new(), &diagnostics), (&BTreeSet::new(), &[]));
+            self.reports.replace_linked((&[], &diagnostics), (&[], &[]));
         }
     }
 
@@ -231,7 +237,7 @@ impl Pipeline {
             Some(UnitValue::Endpoints(old)) => old,
             _ => Vec::new(),
         };
-        self.reports.replace_linked((&BTreeSet::new(), &old), (&BTreeSet::new(), &diagnostics));
+        self.reports.replace_linked((&[], &old), (&[], &diagnostics));
     }
 
     /// The resources that an object had a part in.
@@ -355,7 +361,11 @@ fn is_of(object: &ObjectRef, kind: Kind, name: &ObjectName) -> bool {
 fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue {
     let ResolvedHost { host, visited, diagnostics } = resolve::host(reader, options, fqdn);
     let Some(host) = host else {
-        return HostValue { visited, diagnostics, ..HostValue::default() };
+        return HostValue {
+            visited: visited.into_iter().collect(),
+            diagnostics,
+            ..HostValue::default()
+        };
     };
     let mut resources = Vec::new();
     let mut clusters = BTreeMap::new();
@@ -380,7 +390,14 @@ fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue 
     let is_warmed = options.prefetch_certificates
         && options.tls_layout == TlsLayout::OnDemand
         && matches!(host.tls, Some(Tls::Https { .. }));
-    HostValue { resources, clusters, chain, is_warmed, visited, diagnostics }
+    HostValue {
+        resources,
+        clusters: clusters.into_iter().collect(),
+        chain,
+        is_warmed,
+        visited: visited.into_iter().collect(),
+        diagnostics,
+    }
 }
 
 fn gather(routes: &[ir::Route], clusters: &mut BTreeMap<ResourceKey, Arc<ir::Cluster>>) {

@@ -19,7 +19,7 @@ impl Context<'_> {
         services: &[lower::Destination],
     ) -> Vec<Destination> {
         let equal = services.iter().all(|s| s.weight == 0);
-        let mut destinations = Vec::new();
+        let mut destinations = Vec::with_capacity(services.len());
         for service in services {
             if let Some(cluster) = self.cluster(owner, service) {
                 let weight = if equal { 1 } else { service.weight };

@@ -57,6 +57,8 @@ impl Bucket {
             name: key.name.to_string(),
             address: Some(proto::tcp_address(address, 1)),
             bind_to_port: Some(proto::bool_value(false)),
+            // One set of statistics for all of them.
+            stat_prefix: "warm".to_owned(),
             filter_chains: vec![chain],
             ..listener::Listener::default()
         };

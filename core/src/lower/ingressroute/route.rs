@@ -280,6 +280,7 @@ impl Context<'_> {
                 out.push(lowered);
             }
         }
+        out.shrink_to_fit();
         out
     }
 
