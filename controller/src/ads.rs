@@ -108,7 +108,8 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
-    /// An Envoy refused a resource. It keeps the version it has, and is not sent this one again.
+    /// An Envoy refused the newest version of a resource, or is not sent it because one of the
+    /// same release refused it before. It keeps the last good version.
     Rejected {
         /// Which.
         node: Arc<str>,

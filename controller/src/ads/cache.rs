@@ -1,6 +1,7 @@
 //! What is published, what Envoys made of it, and a journal of what changed.
 
 mod retention;
+mod slot;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use contour_core::xds::{Resource, ResourceKey, ResourceType, Version};
 use super::kinds::PerType;
 use super::node::EnvoyVersion;
 use retention::Retention;
+use slot::Slot;
 
 /// Keys that the journal remembers; a session that is further behind compares everything.
 const JOURNAL_KEYS: usize = 16_384;
@@ -66,64 +68,6 @@ pub(super) struct Cache {
     retention: Retention,
 }
 
-/// One resource through its versions.
-struct Slot {
-    current: Arc<Resource>,
-    /// Groups in which an Envoy acknowledged `current`, a bit for each.
-    acked_in: u64,
-    refusal: Option<Box<Refusal>>,
-    /// The last version that some Envoy acknowledged, while `current` is not known to be good.
-    fallback: Option<Box<Fallback>>,
-    /// Withdrawn by the publisher, but a fallback still needs it.
-    retained: bool,
-}
-
-struct Refusal {
-    groups: u64,
-    message: Arc<str>,
-}
-
-struct Fallback {
-    resource: Arc<Resource>,
-    acked_in: u64,
-    refused_in: u64,
-}
-
-impl Slot {
-    fn new(current: Arc<Resource>) -> Self {
-        Self { current, acked_in: 0, refusal: None, fallback: None, retained: false }
-    }
-
-    fn refused_in(&self) -> u64 {
-        self.refusal.as_ref().map_or(0, |r| r.groups)
-    }
-
-    fn desired(&self, group: Group) -> (Option<&Arc<Resource>>, bool) {
-        if self.refused_in() & group.0 == 0 {
-            return (Some(&self.current), false);
-        }
-        let fallback = self.fallback.as_ref();
-        let usable = fallback.filter(|f| f.refused_in & group.0 == 0);
-        (usable.map(|f| &f.resource), true)
-    }
-
-    /// The slot after `next` was published over it.
-    fn replaced(self, next: Arc<Resource>) -> Self {
-        let refused_in = self.refused_in();
-        let mut slot = Self::new(next);
-        slot.fallback = if self.acked_in == 0 {
-            self.fallback
-        } else {
-            Some(Box::new(Fallback { resource: self.current, acked_in: self.acked_in, refused_in }))
-        };
-        // Going back to the good version: what is known of it still holds.
-        if let Some(back) = slot.fallback.take_if(|f| f.resource.version == slot.current.version) {
-            slot.acked_in = back.acked_in;
-        }
-        slot
-    }
-}
-
 impl Cache {
     /// How far the publisher has come.
     pub(super) fn position(&self) -> Position {
@@ -168,15 +112,18 @@ impl Cache {
     fn put(&mut self, resource: &Arc<Resource>) -> bool {
         let slots = self.slots.get_mut(resource.key.kind);
         let Some(old) = slots.remove(&resource.key.name) else {
-            let name = Arc::clone(&resource.key.name);
-            slots.insert(name, Slot::new(Arc::clone(resource)));
+            let slot = match self.retention.exhume(&resource.key) {
+                Some(grave) => grave.returned(Arc::clone(resource)),
+                None => Slot::new(Arc::clone(resource)),
+            };
+            slots.insert(Arc::clone(&resource.key.name), slot);
             return true;
         };
         let differs = old.current.version != resource.version;
         let slot = if differs {
             old.replaced(Arc::clone(resource))
         } else {
-            Slot { current: Arc::clone(resource), retained: false, ..old }
+            old.kept(Arc::clone(resource))
         };
         slots.insert(Arc::clone(&resource.key.name), slot);
         differs
@@ -188,22 +135,24 @@ impl Cache {
             return false;
         }
         if let Some(slot) = slots.remove(&key.name) {
-            self.retention.bury(slot.current);
+            self.retention.bury(slot);
         }
         true
     }
 
     /// What an Envoy of `group` should hold of `key`.
     pub(super) fn desired(&self, key: &ResourceKey, group: Group) -> Desired {
-        let slot = self.slots.get(key.kind).get(&key.name);
-        let (resource, refused) = slot.map_or((None, false), |slot| slot.desired(group));
-        Desired { resource: resource.cloned(), refused }
+        let Some(slot) = self.slots.get(key.kind).get(&key.name) else {
+            return Desired { resource: None, refused: false };
+        };
+        let refused = slot.refusal(group).is_some();
+        Desired { resource: slot.desired(group).cloned(), refused }
     }
 
     /// The version of what an Envoy of `group` should hold of `key`.
     pub(super) fn desired_version(&self, key: &ResourceKey, group: Group) -> Option<Version> {
         let slot = self.slots.get(key.kind).get(&key.name)?;
-        slot.desired(group).0.map(|r| r.version)
+        slot.desired(group).map(|r| r.version)
     }
 
     /// Every resource of a type with the version that `group` should hold.
@@ -215,7 +164,7 @@ impl Cache {
         let slots = self.slots.get(kind).iter();
         slots
             .map(|(name, slot)| {
-                let version = slot.desired(group).0.map(|r| r.version);
+                let version = slot.desired(group).map(|r| r.version);
                 (Arc::clone(name), version)
             })
             .collect()
@@ -234,8 +183,7 @@ impl Cache {
         group: Group,
     ) -> Option<(Version, Option<Arc<str>>)> {
         let slot = self.slots.get(key.kind).get(&key.name)?;
-        let refusal = slot.refusal.as_ref().filter(|r| r.groups & group.0 != 0);
-        Some((slot.current.version, refusal.map(|r| Arc::clone(&r.message))))
+        Some((slot.current.version, slot.refusal(group).cloned()))
     }
 
     /// An Envoy of `group` acknowledged these versions.
@@ -247,24 +195,9 @@ impl Cache {
     ) {
         let mut again = Vec::new();
         for (name, version) in items {
-            let Some(slot) = self.slots.get_mut(kind).get_mut(name) else {
-                continue;
-            };
-            if slot.current.version != version {
-                if let Some(f) = slot.fallback.as_mut().filter(|f| f.resource.version == version) {
-                    f.acked_in |= group.0;
-                }
-                continue;
-            }
-            slot.acked_in |= group.0;
-            if let Some(refusal) = slot.refusal.as_mut().filter(|r| r.groups & group.0 != 0) {
-                // Envoys of one version disagree: then it is not the version's fault.
-                refusal.groups &= !group.0;
+            let slot = self.slots.get_mut(kind).get_mut(name);
+            if slot.is_some_and(|slot| slot.acknowledge(version, group)) {
                 again.push(ResourceKey::new(kind, Arc::clone(name)));
-            }
-            slot.refusal.take_if(|r| r.groups == 0);
-            if slot.refusal.is_none() {
-                slot.fallback = None;
             }
         }
         again.append(&mut self.release_retained());
@@ -281,19 +214,11 @@ impl Cache {
         group: Group,
         message: &Arc<str>,
     ) {
-        let Some(slot) = self.slots.get_mut(key.kind).get_mut(&key.name) else {
-            return;
-        };
-        if let Some(f) = slot.fallback.as_mut().filter(|f| f.resource.version == version) {
-            f.refused_in |= group.0;
-        }
-        if slot.current.version != version || slot.acked_in & group.0 != 0 {
+        let slot = self.slots.get_mut(key.kind).get_mut(&key.name);
+        let slot = slot.or_else(|| self.retention.grave(key));
+        if !slot.is_some_and(|slot| slot.refuse(version, group, message)) {
             return;
         }
-        let refusal = slot
-            .refusal
-            .get_or_insert_with(|| Box::new(Refusal { groups: 0, message: Arc::clone(message) }));
-        refusal.groups |= group.0;
         let mut keys = vec![key.clone()];
         keys.append(&mut self.revive_needs_of(key));
         self.append(None, keys);
@@ -303,8 +228,7 @@ impl Cache {
     /// version of a route is of no use without its clusters.
     fn revive_needs_of(&mut self, key: &ResourceKey) -> Vec<ResourceKey> {
         let slot = self.slots.get(key.kind).get(&key.name);
-        let fallback = slot.and_then(|slot| slot.fallback.as_ref());
-        let Some(mut needs) = fallback.map(|f| f.resource.requires.to_vec()) else {
+        let Some(mut needs) = slot.and_then(Slot::fallback).map(|r| r.requires.to_vec()) else {
             return Vec::new();
         };
         let mut revived = Vec::new();
@@ -318,11 +242,11 @@ impl Cache {
                 Some(_) => continue,
                 None => self.retention.keep_for(key),
             }
-            let Some(resource) = self.retention.exhume(&need) else {
+            let Some(mut slot) = self.retention.exhume(&need) else {
                 continue;
             };
-            needs.extend(resource.requires.iter().cloned());
-            let slot = Slot { retained: true, ..Slot::new(resource) };
+            needs.extend(slot.current.requires.iter().cloned());
+            slot.retained = true;
             slots.insert(Arc::clone(&need.name), slot);
             self.retention.retained(need.clone());
             revived.push(need);
@@ -338,15 +262,18 @@ impl Cache {
         let slots = &self.slots;
         let needed = self.retention.still_needed(|key| {
             let slot = slots.get(key.kind).get(&key.name)?;
-            let fallback = slot.fallback.as_ref().map(|f| &f.resource);
-            fallback.or(slot.retained.then_some(&slot.current)).cloned()
+            slot.fallback().or_else(|| slot.retained.then_some(&slot.current)).cloned()
         });
         let mut released = Vec::new();
         for key in self.retention.release_all_but(&needed) {
             let slots = self.slots.get_mut(key.kind);
-            if slots.get(&key.name).is_some_and(|slot| slot.retained) {
-                slots.remove(&key.name);
-                released.push(key);
+            if let Some(slot) = slots.remove(&key.name) {
+                if slot.retained {
+                    self.retention.bury(slot);
+                    released.push(key);
+                } else {
+                    slots.insert(Arc::clone(&key.name), slot);
+                }
             }
         }
         released

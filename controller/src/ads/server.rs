@@ -22,7 +22,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKES: usize = 256;
 /// How often an idle connection is asked whether it is still there, and for how long it may think
 /// (the figures of Contour).
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Waits before accepting again when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -93,7 +93,7 @@ impl Ads {
             tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
         };
         tokio::select! {
-            ((), served) = async { tokio::join!(accepting, server) } => Ok(served?),
+            ((), result) = async { tokio::join!(accepting, server) } => Ok(result?),
             () = overdue => {
                 tracing::warn!("streams did not end in time, dropping them");
                 Ok(())
@@ -165,3 +165,6 @@ async fn shake_hands(socket: TcpStream, security: &Security) -> Option<Connectio
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

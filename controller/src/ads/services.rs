@@ -60,18 +60,16 @@ impl Services {
         &self,
         only: Option<ResourceType>,
         request: Delta,
-    ) -> Answer<Responses<DeltaDiscoveryResponse>> {
-        let stream = open::<Session>(&self.server, only, &self.shutdown, request);
-        Ok(Response::new(stream))
+    ) -> Response<Responses<DeltaDiscoveryResponse>> {
+        Response::new(open::<Session>(&self.server, only, &self.shutdown, request))
     }
 
     fn world(
         &self,
         only: Option<ResourceType>,
         request: World,
-    ) -> Answer<Responses<DiscoveryResponse>> {
-        let stream = open::<Sotw>(&self.server, only, &self.shutdown, request);
-        Ok(Response::new(stream))
+    ) -> Response<Responses<DiscoveryResponse>> {
+        Response::new(open::<Sotw>(&self.server, only, &self.shutdown, request))
     }
 }
 
@@ -84,14 +82,14 @@ impl ads::AggregatedDiscoveryService for Services {
         &self,
         request: World,
     ) -> Answer<Self::StreamAggregatedResourcesStream> {
-        self.world(None, request)
+        Ok(self.world(None, request))
     }
 
     async fn delta_aggregated_resources(
         &self,
         request: Delta,
     ) -> Answer<Self::DeltaAggregatedResourcesStream> {
-        self.delta(None, request)
+        Ok(self.delta(None, request))
     }
 }
 
@@ -104,11 +102,11 @@ macro_rules! single_type {
             type $Delta = Responses<DeltaDiscoveryResponse>;
 
             async fn $world(&self, request: World) -> Answer<Self::$World> {
-                self.world(Some($kind), request)
+                Ok(self.world(Some($kind), request))
             }
 
             async fn $delta(&self, request: Delta) -> Answer<Self::$Delta> {
-                self.delta(Some($kind), request)
+                Ok(self.delta(Some($kind), request))
             }
 
             async fn $fetch(&self, _: Request<DiscoveryRequest>) -> Answer<DiscoveryResponse> {

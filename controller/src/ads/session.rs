@@ -55,6 +55,13 @@ pub(super) struct Response {
     pub(super) removed: Vec<Arc<str>>,
 }
 
+/// What a step may look at: what is published, and the time.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    catalog: &'a Catalog,
+    now: Instant,
+}
+
 /// The state of one delta stream.
 pub(super) struct Session {
     node: Arc<Node>,
@@ -112,8 +119,9 @@ impl Session {
     /// Takes a request of Envoy.
     pub(super) fn request(&mut self, request: &Request, catalog: &Catalog, now: Instant) {
         let kind = request.kind;
+        let view = View { catalog, now };
         if let Ok(nonce) = request.nonce.parse() {
-            self.reply(kind, nonce, request.error.as_deref(), catalog, now);
+            self.reply(kind, nonce, request.error.as_deref(), view);
         }
         let first = !std::mem::replace(&mut self.types.get_mut(kind).seen, true);
         if first {
@@ -123,7 +131,7 @@ impl Session {
             if name == "*" {
                 self.types.get_mut(kind).wildcard = true;
             } else {
-                self.subscribe(kind, name, first, catalog, now);
+                self.subscribe(kind, name, first, view);
             }
         }
         for name in &request.unsubscribe {
@@ -166,15 +174,8 @@ impl Session {
         name
     }
 
-    fn subscribe(
-        &mut self,
-        kind: ResourceType,
-        name: &str,
-        first: bool,
-        catalog: &Catalog,
-        now: Instant,
-    ) {
-        let name = self.intern(kind, name, catalog);
+    fn subscribe(&mut self, kind: ResourceType, name: &str, first: bool, view: View<'_>) {
+        let name = self.intern(kind, name, view.catalog);
         let source = source(kind, &name);
         let holding = self.types.get_mut(kind);
         if source.name != name {
@@ -192,7 +193,7 @@ impl Session {
         entry.asked |= owed || !(first && entry.acked.is_some());
         let key = ResourceKey::new(kind, name);
         let revision = self.ledger.revision_of_request(&key);
-        self.queue(&key, revision, now);
+        self.queue(&key, revision, view.now);
     }
 
     fn unsubscribe(&mut self, kind: ResourceType, name: &str, now: Instant) {
@@ -225,7 +226,7 @@ impl Session {
 
     fn drop_name(&mut self, kind: ResourceType, name: Arc<str>, now: Instant) {
         self.types.get_mut(kind).drop_name(&name);
-        self.settle(&ResourceKey::new(kind, name), now, false);
+        self.settle(&ResourceKey::new(kind, name), now);
     }
 
     /// Takes what changed in the catalog since the last call.
@@ -240,7 +241,7 @@ impl Session {
         };
         for step in steps {
             self.sequence = step.sequence;
-            let revision = step.publish.map_or(self.ledger.consumed(), |(r, _)| r);
+            let revision = step.publish.map_or_else(|| self.ledger.consumed(), |(r, _)| r);
             if let Some((revision, at)) = step.publish {
                 self.ledger.begin(revision, at, false);
             }
@@ -324,7 +325,8 @@ impl Session {
     }
 
     /// `key` needs nothing more: tells the ledger, and those that waited for it.
-    fn settle(&mut self, key: &ResourceKey, now: Instant, refused: bool) {
+    fn settle(&mut self, key: &ResourceKey, now: Instant) {
+        let refused = self.types.get(key.kind).parked.contains_key(&key.name);
         self.waiting.release(key);
         self.ledger.settle(key, now, refused);
         for dependent in self.waiting.wake(key) {
@@ -399,10 +401,7 @@ impl Session {
     ) -> Option<(HeldState, Option<Version>)> {
         let holding = self.types.get(key.kind);
         let spelling = || holding.spellings.get(&key.name)?.first();
-        let name = match holding.is_asked_for(&key.name) {
-            true => &key.name,
-            false => spelling()?,
-        };
+        let name = if holding.is_asked_for(&key.name) { &key.name } else { spelling()? };
         let newest = catalog.newest(key, self.group);
         let (version, refusal) = newest.map_or((None, None), |(v, r)| (Some(v), r));
         if let Some(parked) = holding.parked.get(name).filter(|p| Some(p.version) == version) {
@@ -414,9 +413,9 @@ impl Session {
         }
         let entry = holding.entries.get(name);
         let flight = entry.and_then(|e| e.flight.as_ref());
-        let acked = entry.and_then(|e| e.acked);
+        let held = entry.map_or_else(|| version.is_none(), |e| e.has(version));
         let sent = flight.is_some_and(|f| f.version == version);
-        let state = match (acked == version, sent) {
+        let state = match (held, sent) {
             (true, _) => HeldState::Acknowledged,
             (false, true) => HeldState::Sent,
             (false, false) => HeldState::Pending,

@@ -53,13 +53,21 @@ pub(super) struct Sotw {
     events: Vec<Event>,
 }
 
+/// What a client asks for of one type.
+#[derive(Default, PartialEq, Eq)]
+enum Interest {
+    /// It has not asked yet.
+    #[default]
+    None,
+    All,
+    Named(BTreeSet<Arc<str>>),
+}
+
 type Contents = BTreeMap<Arc<str>, Arc<Resource>>;
 
 #[derive(Default)]
 struct State {
-    seen: bool,
-    wildcard: bool,
-    names: BTreeSet<Arc<str>>,
+    interest: Interest,
     /// Something may have changed.
     dirty: bool,
     /// The client waits for a response, even one that says nothing new.
@@ -77,7 +85,15 @@ struct State {
 
 impl State {
     fn is_asked_for(&self, name: &str) -> bool {
-        self.seen && (self.wildcard || self.names.contains(name))
+        match &self.interest {
+            Interest::None => false,
+            Interest::All => true,
+            Interest::Named(names) => names.contains(name),
+        }
+    }
+
+    fn is_seen(&self) -> bool {
+        self.interest != Interest::None
     }
 
     /// A response is unacknowledged, and not for so long that others should stop waiting for it.
@@ -121,28 +137,28 @@ impl Sotw {
         let kind = request.kind;
         let state = self.types.get_mut(kind);
         let nonce = request.nonce.parse().unwrap_or(0);
-        if state.seen && nonce != state.nonce {
+        let first = !state.is_seen();
+        if !first && nonce != state.nonce {
             // Overtaken by a newer response, which the client will answer as well.
             return;
         }
-        let first = !std::mem::replace(&mut state.seen, true);
         let names: BTreeSet<Arc<str>> = request.names.iter().map(|n| n.as_str().into()).collect();
         // Once a client has named resources, an empty list means none.
-        let all = names.is_empty() && (first || state.wildcard);
-        state.wildcard = all || names.contains("*");
-        let changed = names != state.names;
-        state.names = names;
+        let all = names.is_empty() && (first || state.interest == Interest::All);
+        let interest =
+            if all || names.contains("*") { Interest::All } else { Interest::Named(names) };
         if first {
             state.version = Version::parse(&request.version);
         }
-        if first || changed {
+        if interest != state.interest {
             state.dirty = true;
-            state.asked = first || !state.wildcard;
+            state.asked = first || interest != Interest::All;
         }
+        state.interest = interest;
         if !first && state.outstanding.take().is_some() {
             match &request.error {
                 None => self.acknowledged(kind, catalog),
-                Some(message) => self.refused(kind, message.as_str().into(), catalog),
+                Some(message) => self.refused(kind, &message.as_str().into(), catalog),
             }
         }
     }
@@ -165,26 +181,26 @@ impl Sotw {
     }
 
     /// Blames the one resource that changed; of several, those that the message names.
-    fn refused(&mut self, kind: ResourceType, message: Arc<str>, catalog: &Catalog) {
+    fn refused(&mut self, kind: ResourceType, message: &Arc<str>, catalog: &Catalog) {
         let state = self.types.get_mut(kind);
         let held = |name: &Arc<str>| state.held.get(name).map(|r| r.version);
         let changed = state.sent.iter().filter(|(name, r)| held(name) != Some(r.version));
         let changed: Vec<_> = changed.map(|(name, r)| (Arc::clone(name), r.version)).collect();
         let alone = changed.len() == 1;
-        tracing::warn!(node = %self.node.id, %kind, changed = changed.len(), message = &*message,
+        tracing::warn!(node = %self.node.id, %kind, changed = changed.len(), message = &**message,
             "client refused a state of the world");
         for (name, version) in changed {
             if !alone && !message.contains(&*name) {
                 continue;
             }
             let key = source(kind, &name);
-            catalog.refuse(&key, version, self.group, &message);
-            state.parked.insert(name, (version, Arc::clone(&message)));
+            catalog.refuse(&key, version, self.group, message);
+            state.parked.insert(name, (version, Arc::clone(message)));
             self.events.push(Event::Rejected {
                 node: Arc::clone(&self.node.id),
                 key,
                 version,
-                message: Arc::clone(&message),
+                message: Arc::clone(message),
             });
         }
     }
@@ -200,13 +216,13 @@ impl Sotw {
             Some(steps) => {
                 for key in steps.iter().flat_map(|step| &step.keys) {
                     let state = self.types.get_mut(key.kind);
-                    state.dirty |= state.seen;
+                    state.dirty |= state.is_seen();
                 }
             }
             None => {
                 for kind in ResourceType::ALL {
                     let state = self.types.get_mut(kind);
-                    state.dirty |= state.seen;
+                    state.dirty |= state.is_seen();
                 }
             }
         }
@@ -293,8 +309,8 @@ impl Sotw {
         if kind == ResourceType::Cluster {
             // A cluster that is new to the client needs its endpoints once more.
             let endpoints = self.types.get_mut(ResourceType::Endpoint);
-            endpoints.dirty |= endpoints.seen;
-            endpoints.asked |= endpoints.seen;
+            endpoints.dirty |= endpoints.is_seen();
+            endpoints.asked |= endpoints.is_seen();
         }
         Some(Response { kind, nonce, version, resources })
     }
@@ -325,7 +341,7 @@ impl Sotw {
     }
 
     fn report(&mut self, now: Instant) {
-        let any = self.types.iter().any(|(_, state)| state.seen);
+        let any = self.types.iter().any(|(_, state)| state.is_seen());
         if !any || self.reported == self.revision || !self.is_settled() {
             return;
         }
@@ -361,7 +377,7 @@ impl Sotw {
 
     /// How many resources of each type the client holds, has on the way and refused.
     pub(super) fn types(&self) -> Vec<(ResourceType, TypeView)> {
-        let seen = self.types.iter().filter(|(_, state)| state.seen);
+        let seen = self.types.iter().filter(|(_, state)| state.is_seen());
         seen.map(|(kind, state)| {
             let view = TypeView {
                 held: state.held.len(),
@@ -404,11 +420,13 @@ impl Sotw {
 impl State {
     /// What the client should hold of this type.
     fn desired(&self, kind: ResourceType, catalog: &Catalog, group: Group) -> Contents {
-        let names: Vec<Arc<str>> = if self.wildcard {
-            let all = catalog.versions(kind, group).into_iter();
-            all.map(|(name, _)| name).collect()
-        } else {
-            self.names.iter().cloned().collect()
+        let names: Vec<Arc<str>> = match &self.interest {
+            Interest::None => Vec::new(),
+            Interest::All => {
+                let all = catalog.versions(kind, group).into_iter();
+                all.map(|(name, _)| name).collect()
+            }
+            Interest::Named(names) => names.iter().cloned().collect(),
         };
         let mut contents = Contents::new();
         for name in names {

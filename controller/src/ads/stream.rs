@@ -1,6 +1,7 @@
 //! The loop around a session: requests in, responses out.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,7 +29,7 @@ use super::{Ads, Event, HeldState, Protocol, Settings, TypeView, message};
 /// A client that takes nothing for so long is cut off; it may come back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// At shutdown streams end within this time, not all at once: clients reconnect elsewhere.
-const STAGGER: Duration = Duration::from_millis(1_000);
+const STAGGER: Duration = Duration::from_secs(1);
 /// The least time between two looks at the clock when nothing else happens.
 const TICK: Duration = Duration::from_millis(10);
 /// Responses that wait for the socket. What is pending stays in the session, where newer versions
@@ -205,8 +206,8 @@ pub(super) fn open<S: Wire>(
     // The task ends when the client goes away, is cut off, or at shutdown.
     tokio::spawn(async move {
         let end = outbound.clone();
-        let result = converse::<S>(&ads, only, address, inbound, outbound, &shutdown).await;
-        if let Err(status) = result {
+        let opening = Opening::<S> { only, address, inbound, outbound };
+        if let Err(status) = converse(&ads, opening, &shutdown).await {
             // A client that takes nothing will not take this either.
             drop(tokio::time::timeout(STAGGER, end.send(Err(status))).await);
         }
@@ -214,15 +215,20 @@ pub(super) fn open<S: Wire>(
     Box::pin(ReceiverStream::new(responses))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a stream, put together once")]
+/// A stream that is being opened.
+struct Opening<S: Wire> {
+    only: Option<ResourceType>,
+    address: Option<SocketAddr>,
+    inbound: Streaming<S::Request>,
+    outbound: mpsc::Sender<Result<S::Response, Status>>,
+}
+
 async fn converse<S: Wire>(
     ads: &Ads,
-    only: Option<ResourceType>,
-    address: Option<std::net::SocketAddr>,
-    mut inbound: Streaming<S::Request>,
-    outbound: mpsc::Sender<Result<S::Response, Status>>,
+    opening: Opening<S>,
     shutdown: &CancellationToken,
 ) -> Result<(), Status> {
+    let Opening { only, address, mut inbound, outbound } = opening;
     let first = tokio::select! {
         first = inbound.message() => first?,
         () = shutdown.cancelled() => return Err(going_away()),
@@ -315,12 +321,13 @@ impl<S: Wire> Conversation<'_, S> {
             tokio::time::sleep(stagger).await;
         };
         tokio::pin!(end);
-        self.step(|session, catalog, now| session.changed(catalog, now));
+        self.step(S::changed);
         self.take(first)?;
         // The session may have something to send; since when the socket has taken nothing.
         let (mut hungry, mut waiting_since) = (true, Instant::now());
         loop {
             let deadline = self.deadline(hungry.then_some(waiting_since));
+            let mut fed = false;
             tokio::select! {
                 () = &mut end => return Err(going_away()),
                 request = self.inbound.message() => match request? {
@@ -329,18 +336,14 @@ impl<S: Wire> Conversation<'_, S> {
                 },
                 rung = self.bell.changed() => {
                     rung.map_err(|_closed| going_away())?;
-                    self.step(|session, catalog, now| session.changed(catalog, now));
+                    self.step(S::changed);
                 }
                 permit = self.outbound.reserve(), if hungry => {
                     // Without a receiver the client is gone.
                     let Ok(permit) = permit else { return Ok(()) };
+                    fed = true;
+                    hungry = self.feed(permit);
                     waiting_since = Instant::now();
-                    let mut session = self.session.lock();
-                    match session.poll(&self.ads.shared.catalog, waiting_since) {
-                        Some(response) => permit.send(Ok(response)),
-                        None => hungry = false,
-                    }
-                    continue;
                 }
                 () = tokio::time::sleep_until(deadline.into()) => {
                     if hungry && waiting_since.elapsed() >= WRITE_TIMEOUT {
@@ -349,11 +352,21 @@ impl<S: Wire> Conversation<'_, S> {
                     self.step(|session, _, now| session.tick(now));
                 }
             }
-            if !hungry {
+            if !hungry && !fed {
                 (hungry, waiting_since) = (true, Instant::now());
             }
             self.emit();
         }
+    }
+
+    /// Sends the next response, if there is one.
+    fn feed(&self, permit: mpsc::Permit<'_, Result<S::Response, Status>>) -> bool {
+        let response = self.session.lock().poll(&self.ads.shared.catalog, Instant::now());
+        let sent = response.is_some();
+        if let Some(response) = response {
+            permit.send(Ok(response));
+        }
+        sent
     }
 
     /// When to look at the clock next.

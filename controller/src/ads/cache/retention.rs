@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use contour_core::xds::{Resource, ResourceKey};
 
+use super::slot::Slot;
+
 /// Withdrawn resources that can be brought back.
 const GRAVES: usize = 1_024;
 
 /// Remembers the withdrawn, and what was brought back for whom.
 #[derive(Default)]
 pub(super) struct Retention {
-    graves: HashMap<ResourceKey, Arc<Resource>>,
+    graves: HashMap<ResourceKey, Slot>,
     order: VecDeque<ResourceKey>,
     /// Refused resources whose fallback needs something that was withdrawn.
     keepers: BTreeSet<ResourceKey>,
@@ -20,9 +22,9 @@ pub(super) struct Retention {
 
 impl Retention {
     /// Remembers a withdrawn resource for a while.
-    pub(super) fn bury(&mut self, resource: Arc<Resource>) {
-        let key = resource.key.clone();
-        if self.graves.insert(key.clone(), resource).is_none() {
+    pub(super) fn bury(&mut self, slot: Slot) {
+        let key = slot.current.key.clone();
+        if self.graves.insert(key.clone(), slot.withdrawn()).is_none() {
             self.order.push_back(key);
         }
         while self.order.len() > GRAVES {
@@ -33,8 +35,16 @@ impl Retention {
     }
 
     /// A withdrawn resource, if it is still remembered.
-    pub(super) fn exhume(&mut self, key: &ResourceKey) -> Option<Arc<Resource>> {
-        self.graves.get(key).cloned()
+    pub(super) fn exhume(&mut self, key: &ResourceKey) -> Option<Slot> {
+        if self.graves.is_empty() {
+            return None;
+        }
+        self.graves.remove(key)
+    }
+
+    /// A withdrawn resource that stays where it is.
+    pub(super) fn grave(&mut self, key: &ResourceKey) -> Option<&mut Slot> {
+        self.graves.get_mut(key)
     }
 
     /// The fallback of `key` needs withdrawn resources.

@@ -34,6 +34,9 @@ pub(super) struct Holding {
     /// Names to be answered with "does not exist".
     pub(super) absent: Vec<Arc<str>>,
     pub(super) removals: VecDeque<Removal>,
+    /// The valid one of the removals of a name: a resource may come back and go again.
+    tickets: HashMap<Arc<str>, u64>,
+    last_ticket: u64,
     pub(super) outstanding: BTreeMap<u64, Sent>,
     pub(super) removals_outstanding: usize,
     pub(super) parked: HashMap<Arc<str>, Parked>,
@@ -55,6 +58,14 @@ pub(super) struct Entry {
     /// Must be sent even if Envoy has it: it asked, or needs it again.
     pub(super) asked: bool,
     pub(super) place: Place,
+}
+
+impl Entry {
+    /// Whether Envoy holds this version (`None`: nothing) and nothing else is on its way to it.
+    pub(super) fn has(&self, version: Option<Version>) -> bool {
+        let other = |f: &Flight| f.version != version;
+        self.acked == version && !self.flight.as_deref().is_some_and(other)
+    }
 }
 
 /// Something on its way to Envoy.
@@ -85,7 +96,8 @@ pub(super) enum Place {
 
 /// A removal that waits for its turn.
 pub(super) struct Removal {
-    pub(super) name: Arc<str>,
+    name: Arc<str>,
+    ticket: u64,
     /// Additions up to this revision come first.
     pub(super) revision: u64,
     pub(super) since: Instant,
@@ -93,6 +105,7 @@ pub(super) struct Removal {
 
 /// An unacknowledged response.
 pub(super) struct Sent {
+    pub(super) nonce: u64,
     pub(super) purpose: Purpose,
     pub(super) items: Vec<(Arc<str>, Option<Version>)>,
     pub(super) at: Instant,
@@ -170,6 +183,42 @@ impl Holding {
         if let Some(entry) = self.entries.get_mut(name).filter(|e| e.place == place) {
             entry.place = Place::Pending;
             self.pending.push_back(Arc::clone(name));
+        }
+    }
+
+    /// Queues the removal of `name`, to go after the additions up to `revision`.
+    pub(super) fn queue_removal(&mut self, name: &Arc<str>, revision: u64, now: Instant) {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        self.tickets.insert(Arc::clone(name), ticket);
+        let name = Arc::clone(name);
+        self.removals.push_back(Removal { name, ticket, revision, since: now });
+    }
+
+    /// Takes the first removal from its queue; returns the name if it is still to be removed.
+    pub(super) fn next_removal(&mut self) -> Option<Arc<str>> {
+        let Removal { name, ticket, .. } = self.removals.pop_front()?;
+        if self.tickets.get(&name) != Some(&ticket) {
+            return None;
+        }
+        self.tickets.remove(&name);
+        let entry = self.entries.get(&name)?;
+        (entry.place == Place::Removing).then_some(name)
+    }
+
+    /// `name` is in no queue any more.
+    pub(super) fn take_out(&mut self, name: &str) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.place = Place::Idle;
+        }
+    }
+
+    /// Envoy is to be told once more that `name` does not exist, unless it is going to be told
+    /// something else.
+    pub(super) fn deny_again(&mut self, name: &Arc<str>) {
+        let waits = |e: &Entry| e.acked.is_none() && e.flight.is_none() && e.place == Place::Idle;
+        if self.entries.get(name).is_some_and(waits) {
+            self.absent.push(Arc::clone(name));
         }
     }
 

@@ -86,11 +86,11 @@ impl Ledger {
 
     /// The revision that a name asked for just now belongs to.
     pub(super) fn revision_of_request(&mut self, key: &ResourceKey) -> u64 {
-        if let Some(revision) = self.expected.remove(key) {
-            if let Some(open) = self.open.get_mut(&revision) {
-                open.expected = open.expected.saturating_sub(1);
-                return revision;
-            }
+        if let Some(revision) = self.expected.remove(key)
+            && let Some(open) = self.open.get_mut(&revision)
+        {
+            open.expected = open.expected.saturating_sub(1);
+            return revision;
         }
         self.revision_of_requests()
     }
@@ -111,7 +111,7 @@ impl Ledger {
                 *self.adds.entry(revision).or_default() += 1;
                 None
             }
-            Some(dirty) if dirty.last == revision => return,
+            Some(dirty) if dirty.last >= revision => return,
             Some(dirty) => {
                 let old = std::mem::replace(&mut dirty.last, revision);
                 (old != dirty.first).then_some(old)
@@ -221,8 +221,8 @@ impl Ledger {
                 return;
             }
             self.graced.pop_front();
-            let quiet = |o: &&Open| o.unsettled == 0 && o.settled + GRACE <= now;
-            if self.open.get(&revision).filter(quiet).is_some() {
+            let quiet = |o: &Open| o.unsettled == 0 && o.settled + GRACE <= now;
+            if self.open.get(&revision).is_some_and(quiet) {
                 self.close(revision);
             }
         }

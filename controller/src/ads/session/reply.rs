@@ -1,12 +1,11 @@
 //! What Envoy made of a response.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use contour_core::xds::{ResourceKey, ResourceType, Version};
+use contour_core::xds::{ResourceKey, ResourceType};
 
 use super::holding::{Parked, Place, Purpose, Sent};
-use super::{Session, source};
+use super::{Session, View, source};
 use crate::ads::Event;
 use crate::ads::catalog::Catalog;
 
@@ -22,77 +21,62 @@ impl Session {
         kind: ResourceType,
         nonce: u64,
         error: Option<&str>,
-        catalog: &Catalog,
-        now: Instant,
+        view: View<'_>,
     ) {
         let Some(sent) = self.types.get_mut(kind).take_outstanding(nonce) else {
             return;
         };
         match (error, sent.purpose) {
-            (None, Purpose::Update) => self.acknowledged(kind, nonce, &sent, catalog, now),
+            (None, Purpose::Update) => self.acknowledged(kind, &sent, view),
             (Some(message), Purpose::Update) => {
-                self.refused(kind, nonce, &sent, message, catalog, now);
+                self.refused(kind, &sent, message, view);
             }
             (error, Purpose::Removal | Purpose::Answer) => {
                 if let Some(message) = error {
                     // There is nothing better to send than that these do not exist.
                     tracing::warn!(node = %self.node.id, %kind, message, "Envoy refused a removal");
                 }
-                self.removed(kind, nonce, &sent, now);
+                self.removed(kind, &sent, view);
             }
         }
     }
 
-    fn acknowledged(
-        &mut self,
-        kind: ResourceType,
-        nonce: u64,
-        sent: &Sent,
-        catalog: &Catalog,
-        now: Instant,
-    ) {
+    fn acknowledged(&mut self, kind: ResourceType, sent: &Sent, view: View<'_>) {
         let keys = sent.items.iter().filter_map(|(name, v)| Some((source(kind, name).name, (*v)?)));
         let keys: Vec<_> = keys.collect();
         let items = keys.iter().map(|(name, version)| (name, *version));
-        catalog.acknowledge(kind, self.group, items);
+        view.catalog.acknowledge(kind, self.group, items);
         for (name, version) in &sent.items {
             let holding = self.types.get_mut(kind);
             holding.set_held(name, *version);
-            holding.land(name, nonce);
+            holding.land(name, sent.nonce);
             if holding.is_quiet(name) {
-                self.recover(kind, name, catalog);
-                self.settle(&ResourceKey::new(kind, Arc::clone(name)), now, false);
+                self.recover(kind, name, view.catalog);
+                self.settle(&ResourceKey::new(kind, Arc::clone(name)), view.now);
             }
         }
     }
 
-    fn removed(&mut self, kind: ResourceType, nonce: u64, sent: &Sent, now: Instant) {
+    fn removed(&mut self, kind: ResourceType, sent: &Sent, view: View<'_>) {
         for (name, _) in &sent.items {
             let holding = self.types.get_mut(kind);
             holding.set_held(name, None);
-            holding.land(name, nonce);
+            holding.land(name, sent.nonce);
             if holding.is_quiet(name) {
                 holding.forget_if_unused(name);
-                self.settle(&ResourceKey::new(kind, Arc::clone(name)), now, false);
+                self.recover(kind, name, view.catalog);
+                self.settle(&ResourceKey::new(kind, Arc::clone(name)), view.now);
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a refusal has these parts, used once")]
-    fn refused(
-        &mut self,
-        kind: ResourceType,
-        nonce: u64,
-        sent: &Sent,
-        message: &str,
-        catalog: &Catalog,
-        now: Instant,
-    ) {
+    fn refused(&mut self, kind: ResourceType, sent: &Sent, message: &str, view: View<'_>) {
         if let [(name, Some(version))] = sent.items.as_slice() {
-            self.types.get_mut(kind).land(name, nonce);
-            self.park(kind, name, *version, message.into(), catalog);
+            self.types.get_mut(kind).land(name, sent.nonce);
+            let parked = Parked { version: *version, message: message.into() };
+            self.park(kind, name, parked, view);
             if self.types.get(kind).is_quiet(name) {
-                self.settle(&ResourceKey::new(kind, Arc::clone(name)), now, true);
+                self.settle(&ResourceKey::new(kind, Arc::clone(name)), view.now);
             }
             return;
         }
@@ -104,7 +88,7 @@ impl Session {
             let Some(entry) = holding.entries.get_mut(name) else {
                 continue;
             };
-            if entry.flight.take_if(|f| f.nonce == nonce).is_some() {
+            if entry.flight.take_if(|f| f.nonce == sent.nonce).is_some() {
                 // What Envoy kept of the batch is unknown.
                 entry.asked = true;
                 entry.place = Place::Retrying;
@@ -116,27 +100,47 @@ impl Session {
         holding.retries.extend(parts);
     }
 
-    /// Notes that this Envoy refuses this version of a resource.
-    fn park(
+    /// Takes Envoy's refusal of a resource that was alone in its response.
+    fn park(&mut self, kind: ResourceType, name: &Arc<str>, parked: Parked, view: View<'_>) {
+        let key = source(kind, name);
+        let Parked { version, message } = &parked;
+        tracing::warn!(node = %self.node.id, resource = %key, %version, message = &**message,
+            "Envoy refused a resource");
+        view.catalog.refuse(&key, *version, self.group, message);
+        let newest = view.catalog.newest(&key, self.group);
+        // A version that was overtaken meanwhile is of no interest any more.
+        if newest.is_some_and(|(newest, _)| newest == *version) {
+            self.note_refusal(&key, name, parked);
+        }
+    }
+
+    /// Notes that an Envoy of the same release refused the newest version of a resource, so that
+    /// this one will not get it.
+    pub(super) fn inherit_refusal(
         &mut self,
         kind: ResourceType,
         name: &Arc<str>,
-        version: Version,
-        message: Arc<str>,
         catalog: &Catalog,
     ) {
         let key = source(kind, name);
-        tracing::warn!(node = %self.node.id, resource = %key, %version, message = &*message,
-            "Envoy refused a resource");
-        catalog.refuse(&key, version, self.group, &message);
-        let parked = Parked { version, message: Arc::clone(&message) };
-        self.types.get_mut(kind).parked.insert(Arc::clone(name), parked);
+        let Some((version, Some(message))) = catalog.newest(&key, self.group) else {
+            return;
+        };
+        let parked = self.types.get(kind).parked.get(name);
+        if parked.is_none_or(|parked| parked.version != version) {
+            self.note_refusal(&key, name, Parked { version, message });
+        }
+    }
+
+    fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
+        let Parked { version, message } = &parked;
         self.events.push(Event::Rejected {
             node: Arc::clone(&self.node.id),
-            key,
-            version,
-            message,
+            key: key.clone(),
+            version: *version,
+            message: Arc::clone(message),
         });
+        self.types.get_mut(key.kind).parked.insert(Arc::clone(name), parked);
     }
 
     /// Ends the refusal of `name` if Envoy holds what it should again.

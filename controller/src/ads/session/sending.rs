@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 
-use super::holding::{Entry, Flight, Holding, Place, Purpose, Removal, Sent};
+use super::holding::{Entry, Flight, Holding, Place, Purpose, Sent};
 use super::waiting::PATIENCE;
-use super::{Response, Session, source};
+use super::{Response, Session, View, source};
 use crate::ads::catalog::Catalog;
 
 /// Up to this many pending resources of a type travel alone, each in a response of its own, so
@@ -31,8 +31,8 @@ enum Verdict {
     Block(ResourceKey),
     /// It is on its way already.
     Await,
-    /// Envoy has what it should have; true if that is because it refuses the newest.
-    Settle(bool),
+    /// Envoy has what it should have, or the best that it takes.
+    Settle,
 }
 
 impl Session {
@@ -83,10 +83,12 @@ impl Session {
         let mut batch = Batch::new(self, alone);
         while let Some(name) = self.endpoints.behind.pop_first() {
             let key = ResourceKey::new(kind, Arc::clone(&name));
+            let holding = self.types.get_mut(kind);
             let Some(resource) = catalog.desired(&key, self.group).resource else {
+                holding.deny_again(&name);
+                self.endpoints.owed.insert(name);
                 continue;
             };
-            let holding = self.types.get_mut(kind);
             let parked = holding.parked.get(&name);
             if !holding.entries.contains_key(&name)
                 || parked.is_some_and(|p| p.version == resource.version)
@@ -108,10 +110,11 @@ impl Session {
         if !self.types.get(kind).window_is_open(now) {
             return None;
         }
+        let view = View { catalog, now };
         while let Some(part) = self.types.get_mut(kind).retries.pop_front() {
             let mut batch = Batch::new(self, false);
             for name in part {
-                let resource = self.consider(kind, &name, Place::Retrying, catalog, now);
+                let resource = self.consider(kind, &name, Place::Retrying, view);
                 if let Some(resource) = resource {
                     batch.add(name, resource);
                 }
@@ -122,7 +125,7 @@ impl Session {
         }
         let mut batch = Batch::new(self, self.types.get(kind).pending.len() <= ALONE);
         while let Some(name) = self.types.get_mut(kind).pending.pop_front() {
-            let resource = self.consider(kind, &name, Place::Pending, catalog, now);
+            let resource = self.consider(kind, &name, Place::Pending, view);
             let Some(resource) = resource else {
                 if self.types.get(kind).absent.len() >= NAMES {
                     break;
@@ -148,12 +151,16 @@ impl Session {
         kind: ResourceType,
         name: &Arc<str>,
         place: Place,
-        catalog: &Catalog,
-        now: Instant,
+        view: View<'_>,
     ) -> Option<Arc<Resource>> {
-        let entry = self.types.get(kind).entries.get(name);
+        let entry = self.types.get_mut(kind).entries.get_mut(name);
         let entry = entry.filter(|e| e.place == place)?;
-        let verdict = self.judge(kind, name, entry, catalog, now);
+        entry.asked |= kind == ResourceType::Endpoint && self.endpoints.owed.contains(name);
+        let entry = self.types.get(kind).entries.get(name)?;
+        let (verdict, refused) = self.judge(kind, name, entry, view);
+        if refused {
+            self.inherit_refusal(kind, name, view.catalog);
+        }
         let key = ResourceKey::new(kind, Arc::clone(name));
         match verdict {
             Verdict::Remove => self.ledger.is_removal(&key),
@@ -162,7 +169,7 @@ impl Session {
             | Verdict::Defer
             | Verdict::Block(_)
             | Verdict::Await
-            | Verdict::Settle(_) => self.ledger.is_add(&key),
+            | Verdict::Settle => self.ledger.is_add(&key),
         }
         let holding = self.types.get_mut(kind);
         let entry = holding.entries.get_mut(name)?;
@@ -170,7 +177,7 @@ impl Session {
             Verdict::Remove => Place::Removing,
             Verdict::Defer => Place::Deferred,
             Verdict::Block(_) => Place::Blocked,
-            Verdict::Send(_) | Verdict::Deny | Verdict::Await | Verdict::Settle(_) => Place::Idle,
+            Verdict::Send(_) | Verdict::Deny | Verdict::Await | Verdict::Settle => Place::Idle,
         };
         match verdict {
             Verdict::Send(resource) => return Some(resource),
@@ -179,70 +186,75 @@ impl Session {
                 entry.asked = false;
                 holding.absent.push(Arc::clone(name));
                 if let Some(oldest) = holding.remember_missing(name) {
-                    self.drop_name(kind, oldest, now);
+                    self.drop_name(kind, oldest, view.now);
                 }
             }
             Verdict::Remove => {
                 entry.asked = false;
-                holding.removals.push_back(Removal {
-                    name: Arc::clone(name),
-                    // Not the revision that was looked at: this one may be of a later publish,
-                    // whose additions have not been taken from the journal yet.
-                    revision: catalog.position().revision,
-                    since: now,
-                });
+                // Not the revision that was looked at: this one may be of a later publish,
+                // whose additions have not been taken from the journal yet.
+                let revision = view.catalog.position().revision;
+                holding.queue_removal(name, revision, view.now);
             }
-            Verdict::Defer => self.deferred.push_back((now + COALESCE, key)),
-            Verdict::Block(required) => self.waiting.block(&key, required, now),
-            Verdict::Settle(refused) => {
+            Verdict::Defer => self.deferred.push_back((view.now + COALESCE, key)),
+            Verdict::Block(required) => self.waiting.block(&key, required, view.now),
+            Verdict::Settle => {
                 entry.asked = false;
                 holding.forget_if_unused(name);
-                self.recover(kind, name, catalog);
-                self.settle(&key, now, refused);
+                self.recover(kind, name, view.catalog);
+                self.settle(&key, view.now);
             }
         }
         None
     }
 
+    /// What to do about a resource, and whether this Envoy is kept from its newest version.
     fn judge(
         &self,
         kind: ResourceType,
         name: &Arc<str>,
         entry: &Entry,
-        catalog: &Catalog,
-        now: Instant,
-    ) -> Verdict {
-        let source = source(kind, name);
-        let desired = catalog.desired(&source, self.group);
-        let flight = entry.flight.as_ref();
-        let holds_nothing = entry.acked.is_none() && flight.is_none();
-        let Some(resource) = desired.resource else {
-            return match (desired.refused, holds_nothing) {
-                (_, true) if entry.asked => Verdict::Deny,
-                (false, false) => Verdict::Remove,
-                // Envoy keeps what it has; it told us which version that is, not its content.
-                (refused, _) => Verdict::Settle(refused),
-            };
+        view: View<'_>,
+    ) -> (Verdict, bool) {
+        let desired = view.catalog.desired(&source(kind, name), self.group);
+        let refused = desired.refused;
+        let holds_nothing = entry.acked.is_none() && entry.flight.is_none();
+        let verdict = match desired.resource {
+            Some(resource) => self.judge_resource(resource, name, entry, view),
+            None if holds_nothing && entry.asked => Verdict::Deny,
+            None if refused || holds_nothing => Verdict::Settle,
+            None => Verdict::Remove,
         };
-        let parked = self.types.get(kind).parked.get(name);
-        if parked.is_some_and(|p| p.version == resource.version) {
-            return Verdict::Settle(true);
+        (verdict, refused)
+    }
+
+    fn judge_resource(
+        &self,
+        resource: Arc<Resource>,
+        name: &Arc<str>,
+        entry: &Entry,
+        view: View<'_>,
+    ) -> Verdict {
+        let kind = resource.key.kind;
+        let version = resource.version;
+        if self.types.get(kind).parked.get(name).is_some_and(|p| p.version == version) {
+            return Verdict::Settle;
         }
         if !entry.asked {
-            match flight {
-                None if entry.acked == Some(resource.version) => {
-                    return Verdict::Settle(desired.refused);
+            match entry.flight.as_ref() {
+                None if entry.acked == Some(version) => return Verdict::Settle,
+                Some(f) if f.version == Some(version) => return Verdict::Await,
+                Some(f) if f.version.is_some() && f.at + COALESCE > view.now => {
+                    return Verdict::Defer;
                 }
-                Some(f) if f.version == Some(resource.version) => return Verdict::Await,
-                Some(f) if f.version.is_some() && f.at + COALESCE > now => return Verdict::Defer,
                 Some(_) | None => {}
             }
         }
         let key = ResourceKey::new(kind, Arc::clone(name));
-        if !self.waiting.is_overdue(&key, now) {
-            if let Some(required) = self.unmet(&resource, catalog) {
-                return Verdict::Block(required);
-            }
+        if !self.waiting.is_overdue(&key, view.now)
+            && let Some(required) = self.unmet(&resource, view.catalog)
+        {
+            return Verdict::Block(required);
         }
         Verdict::Send(resource)
     }
@@ -264,7 +276,7 @@ impl Session {
             };
             let entry = holding.entries.get(&required.name);
             let parked = holding.parked.get(&required.name);
-            entry.is_none_or(|e| e.acked != Some(version))
+            entry.is_none_or(|e| !e.has(Some(version)))
                 && parked.is_none_or(|p| p.version != version)
         };
         resource.requires.iter().find(unmet).cloned()
@@ -290,16 +302,25 @@ impl Session {
         }
         for (name, resource) in &batch.resources {
             self.waiting.release(&ResourceKey::new(kind, Arc::clone(name)));
-            self.owe_endpoints(resource);
+            match kind {
+                ResourceType::Cluster => self.owe_endpoints(resource),
+                ResourceType::Endpoint => {
+                    self.endpoints.owed.remove(name);
+                }
+                ResourceType::Secret
+                | ResourceType::Listener
+                | ResourceType::Route
+                | ResourceType::ScopedRoute => {}
+            }
         }
-        Some(self.dispatch(kind, nonce, Purpose::Update, items, batch.resources, now))
+        let sent = Sent { nonce, purpose: Purpose::Update, items, at: now };
+        let mut response = self.dispatch(kind, sent);
+        response.resources = batch.resources;
+        Some(response)
     }
 
     /// Envoy needs the endpoints of a cluster that it is sent.
     fn owe_endpoints(&mut self, cluster: &Resource) {
-        if cluster.key.kind != ResourceType::Cluster {
-            return;
-        }
         let endpoint = cluster.requires.iter().find(|r| r.kind == ResourceType::Endpoint);
         let Some(endpoint) = endpoint else { return };
         let name = Arc::clone(&endpoint.name);
@@ -316,8 +337,19 @@ impl Session {
         if holding.absent.is_empty() {
             return None;
         }
-        let names = std::mem::take(&mut holding.absent);
-        Some(self.remove(kind, names, Purpose::Answer, now))
+        let mut names = std::mem::take(&mut holding.absent);
+        names.retain(|name| match holding.entries.get_mut(name) {
+            Some(entry) if entry.place != Place::Idle => {
+                // It has changed meanwhile and is going to be looked at again.
+                entry.asked = true;
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+        names.sort_unstable();
+        names.dedup();
+        (!names.is_empty()).then(|| self.remove(kind, names, Purpose::Answer, now))
     }
 
     /// Removals whose turn it is, the last type first.
@@ -355,19 +387,16 @@ impl Session {
             if !(in_turn || overdue) || names.len() >= NAMES {
                 break;
             }
-            let Some(Removal { name, .. }) = holding.removals.pop_front() else {
-                break;
-            };
-            let entry = holding.entries.get(&name);
-            if entry.is_none_or(|e| e.place != Place::Removing) {
+            let Some(name) = holding.next_removal() else {
                 continue;
-            }
+            };
             let key = ResourceKey::new(kind, Arc::clone(&name));
             let desired = catalog.desired(&source(kind, &name), self.group);
             if desired.resource.is_some() || desired.refused {
                 ledger.is_add(&key);
                 holding.requeue_from(Place::Removing, &name);
             } else {
+                holding.take_out(&name);
                 names.push(name);
             }
         }
@@ -387,13 +416,13 @@ impl Session {
         holding.unanswered = false;
         for name in &names {
             if let Some(entry) = holding.entries.get_mut(name) {
-                entry.place = Place::Idle;
                 entry.flight = Some(Box::new(Flight { nonce, version: None, at: now }));
             }
         }
         holding.removals_outstanding += usize::from(purpose == Purpose::Removal);
         let items = names.iter().map(|name| (Arc::clone(name), None)).collect();
-        let mut response = self.dispatch(kind, nonce, purpose, items, Vec::new(), now);
+        let sent = Sent { nonce, purpose, items, at: now };
+        let mut response = self.dispatch(kind, sent);
         response.removed = names;
         response
     }
@@ -414,19 +443,17 @@ impl Session {
         self.last_nonce
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a response")]
-    fn dispatch(
-        &mut self,
-        kind: ResourceType,
-        nonce: u64,
-        purpose: Purpose,
-        items: Vec<(Arc<str>, Option<contour_core::xds::Version>)>,
-        resources: Vec<(Arc<str>, Arc<Resource>)>,
-        now: Instant,
-    ) -> Response {
-        let sent = Sent { purpose, items, at: now };
+    /// An empty response, on record as unacknowledged.
+    fn dispatch(&mut self, kind: ResourceType, sent: Sent) -> Response {
+        let nonce = sent.nonce;
         self.types.get_mut(kind).outstanding.insert(nonce, sent);
-        Response { kind, nonce, revision: self.ledger.consumed(), resources, removed: Vec::new() }
+        Response {
+            kind,
+            nonce,
+            revision: self.ledger.consumed(),
+            resources: Vec::new(),
+            removed: Vec::new(),
+        }
     }
 }
 

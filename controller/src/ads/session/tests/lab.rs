@@ -26,8 +26,8 @@ pub(super) fn resource(kind: ResourceType, name: &str, version: u32) -> Arc<Reso
     Arc::new(Resource::new(key(kind, name), body, Vec::new()))
 }
 
-pub(super) fn with_needs(resource: Arc<Resource>, needs: &[ResourceKey]) -> Arc<Resource> {
-    Arc::new(Resource { requires: needs.into(), ..Resource::clone(&resource) })
+pub(super) fn with_needs(resource: &Resource, needs: &[ResourceKey]) -> Arc<Resource> {
+    Arc::new(Resource { requires: needs.into(), ..resource.clone() })
 }
 
 pub(super) fn names(names: &[&str]) -> Vec<String> {
