@@ -123,7 +123,7 @@ impl Session {
                 return self.send(kind, batch, now);
             }
         }
-        let mut batch = Batch::new(self, self.types.get(kind).pending.len() <= ALONE);
+        let mut batch = Batch::new(self, self.travels_alone(kind));
         while let Some(name) = self.types.get_mut(kind).pending.pop_front() {
             let resource = self.consider(kind, &name, Place::Pending, view);
             let Some(resource) = resource else {
@@ -143,6 +143,13 @@ impl Session {
             }
         }
         self.send(kind, batch, now)
+    }
+
+    /// Whether what is pending of a type goes one resource at a time. Scopes do not: Envoy builds
+    /// the whole set anew for each response, and a scope has nothing that could be refused but a
+    /// key that another one has.
+    fn travels_alone(&self, kind: ResourceType) -> bool {
+        kind != ResourceType::ScopedRoute && self.types.get(kind).pending.len() <= ALONE
     }
 
     /// Decides about a resource that was in the queue `place`; returns it if it is to be sent.
