@@ -56,7 +56,7 @@ pub(crate) enum Paths {
 #[derive(Debug)]
 pub(crate) struct Readiness {
     pub(crate) synced: watch::Receiver<bool>,
-    pub(crate) serving: AtomicBool,
+    pub(crate) serving: watch::Sender<bool>,
     pub(crate) stopping: AtomicBool,
 }
 
@@ -66,7 +66,7 @@ impl Readiness {
         let synced = *self.synced.borrow();
         [
             (!synced, "the source is not in sync yet"),
-            (!self.serving.load(Ordering::Acquire), "the xDS server is not listening"),
+            (!*self.serving.borrow(), "the xDS server is not listening"),
             (self.stopping.load(Ordering::Acquire), "the controller is stopping"),
         ]
         .into_iter()

@@ -87,7 +87,12 @@ impl Bootstrap {
                 ("--envoy-cert-file", args.envoy_cert_file),
                 ("--envoy-key-file", args.envoy_key_file),
             ];
-            Some(tls_files(flags, "Envoy")?)
+            let files = tls_files(flags, "Envoy")?;
+            Some(TlsFiles {
+                ca: absolute(files.ca),
+                certificate: absolute(files.certificate),
+                key: absolute(files.key),
+            })
         };
         let admin = match (args.admin_address.parse::<IpAddr>(), args.admin_port) {
             (Ok(address), Some(port)) => Admin::Address(address, port),
@@ -99,7 +104,7 @@ impl Bootstrap {
             xds_address: args.xds_address,
             xds_port: args.xds_port,
             tls,
-            resources: args.resources_dir,
+            resources: args.resources_dir.map(absolute),
             node_id: args.node_id,
             node_cluster: args.node_cluster,
             namespace: args.namespace,
@@ -245,7 +250,11 @@ impl Bootstrap {
             ],
         });
         let mut common = json!({
-            "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+            // As a client, Envoy would stop at 1.2.
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_3",
+                "tls_maximum_protocol_version": "TLSv1_3",
+            },
         });
         if let Some(common) = common.as_object_mut() {
             if let Some(directory) = &self.resources {
@@ -316,6 +325,11 @@ impl Bootstrap {
             })
         })
     }
+}
+
+/// Envoy may be started elsewhere, and refuses to watch a file without a directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Leaves out the stats that exist once for each host: with 10,000 hosts they would be most of

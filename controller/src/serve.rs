@@ -176,7 +176,7 @@ impl Controller {
         engine(parts, (batches, inquiries), &mut tasks, &stop)?;
         let readiness = Arc::new(Readiness {
             synced: in_sync,
-            serving: AtomicBool::new(false),
+            serving: watch::Sender::new(false),
             stopping: AtomicBool::new(false),
         });
         let admin = Arc::new(Admin {
@@ -226,9 +226,10 @@ impl Controller {
 
     /// Resolves once everything that the source held at start is in force and Envoys are served.
     pub async fn ready(&self) {
-        let mut synced = self.readiness.synced.clone();
-        if synced.wait_for(|synced| *synced).await.is_err() {
-            // The engine ended; that is for `failed` to tell.
+        // The xDS server starts once the source is in sync. Should it never, that is for `failed`
+        // to tell.
+        let mut serving = self.readiness.serving.subscribe();
+        if serving.wait_for(|serving| *serving).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -400,9 +401,9 @@ async fn serve_xds(
         Some(false) => return Err("the engine went away".to_owned()),
         Some(true) => {}
     }
-    readiness.serving.store(true, Ordering::Release);
+    readiness.serving.send_replace(true);
     let outcome = ads.serve(listener, security, stop).await;
-    readiness.serving.store(false, Ordering::Release);
+    readiness.serving.send_replace(false);
     outcome.map_err(|error| error.to_string())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn readable(resource: &Resource) -> String {
         ResourceType::ScopedRoute => show::<ScopedRouteConfiguration>(body),
     };
     match shown {
-        Ok(shown) => without_defaults(&expand(&shown, DEPTH)),
+        Ok(shown) => without_options(&without_defaults(&expand(&shown, DEPTH))),
         Err(error) => format!("cannot be decoded: {error}"),
     }
 }
@@ -191,11 +191,40 @@ fn without_defaults(text: &str) -> String {
     out
 }
 
+/// Writes `field: Some(\n    Value {` as `field: Value {`: what is there needs no saying so.
+fn without_options(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // How far the lines stand in at which a `Some(` was left out.
+    let mut open: Vec<usize> = Vec::new();
+    let mut begun = false;
+    for line in text.lines() {
+        let content = line.trim_start();
+        let depth = line.len() - content.len();
+        if open.last() == Some(&depth) && content.starts_with(')') {
+            open.pop();
+            continue;
+        }
+        if !begun {
+            out.extend(std::iter::repeat_n(' ', depth.saturating_sub(4 * open.len())));
+        }
+        if let Some(field) = content.strip_suffix("Some(") {
+            out.push_str(field);
+            open.push(depth);
+            begun = true;
+        } else {
+            out.push_str(content);
+            out.push('\n');
+            begun = false;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use contour_core::xds::ResourceKey;
     use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, filter::ConfigType};
-    use envoy_types::pb::google::protobuf::Any;
+    use envoy_types::pb::google::protobuf::{Any, Duration};
 
     use super::*;
 
@@ -231,6 +260,18 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         assert_eq!(shown.matches(REDACTED).count(), 2, "{shown}");
+    }
+
+    #[test]
+    fn what_is_set_is_shown_in_few_lines() {
+        let cluster = Cluster {
+            name: "shop".to_owned(),
+            connect_timeout: Some(Duration { seconds: 2, nanos: 0 }),
+            ..Cluster::default()
+        };
+        let shown = readable(&resource(ResourceType::Cluster, &cluster));
+        let expected = "Cluster {\n    name: \"shop\",\n    connect_timeout: Duration {\n        seconds: 2,\n    },\n";
+        assert!(shown.starts_with(expected), "{shown}");
     }
 
     #[test]

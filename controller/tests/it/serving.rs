@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contour::bootstrap::{Admin, Bootstrap};
-use contour::config::Config;
+use contour::config::{Config, TlsFiles, XdsSecurity};
 use contour::event::ControllerEvent;
 use contour::serve::{Controller, Hooks};
 use contour::source::Source;
@@ -34,8 +34,19 @@ impl Drop for Envoy {
 
 impl Envoy {
     fn start(directory: &Path, xds: u16) -> Self {
+        Self::with_tls(directory, xds, None)
+    }
+
+    fn with_tls(directory: &Path, xds: u16, tls: Option<TlsFiles>) -> Self {
         let admin = Admin::Socket(directory.join("admin.sock"));
-        let rendered = Bootstrap::local(admin, xds, "envoy-1").render();
+        let mut bootstrap = Bootstrap::local(admin, xds, "envoy-1");
+        bootstrap.resources = tls.is_some().then(|| directory.join("resources"));
+        bootstrap.tls = tls;
+        let rendered = bootstrap.render();
+        for (path, content) in &rendered.files {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content.to_string()).unwrap();
+        }
         let path = directory.join("bootstrap.json");
         std::fs::write(&path, rendered.config.to_string()).unwrap();
         let child = Command::new(envoy())
@@ -59,6 +70,15 @@ struct Fixture {
 impl Fixture {
     async fn new(files: &[(&str, &str)], hooks: Hooks) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        Self::secured(dir, files, hooks, XdsSecurity::Plaintext).await
+    }
+
+    async fn secured(
+        dir: TempDir,
+        files: &[(&str, &str)],
+        hooks: Hooks,
+        security: XdsSecurity,
+    ) -> Self {
         let source = dir.path().join("routes");
         std::fs::create_dir(&source).unwrap();
         for (name, text) in files {
@@ -72,6 +92,7 @@ impl Fixture {
         config.options.stats = None;
         config.options.http_access_log = "".into();
         config.options.https_access_log = "".into();
+        config.security = security;
         let controller = Controller::start(config, hooks).await.unwrap();
         let events = controller.events();
         Self { dir, controller, events }
@@ -261,4 +282,59 @@ async fn shutting_down_frees_the_addresses() {
     for address in [bound.xds, bound.health, bound.debug] {
         std::net::TcpListener::bind(address).expect("the address is free");
     }
+}
+
+/// A certificate authority and the files that it has signed, below a directory.
+struct Authority {
+    certificate: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Equal names of issuer and subject would make what it signs look self-signed.
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self { certificate: rcgen::CertifiedIssuer::self_signed(params, key).unwrap() }
+    }
+
+    fn files(&self, directory: &Path, name: &str) -> TlsFiles {
+        let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = params.signed_by(&key, &self.certificate).unwrap();
+        let directory = directory.join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let write = |file: &str, text: String| {
+            let path = directory.join(file);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        TlsFiles {
+            ca: write("ca.crt", self.certificate.pem()),
+            certificate: write("tls.crt", signed.pem()),
+            key: write("tls.key", key.serialize_pem()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_mutual_tls_an_envoy_with_a_certificate_is_served_and_one_of_strangers_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let own = XdsSecurity::Mutual(authority.files(dir.path(), "contour"));
+    let theirs = authority.files(dir.path(), "envoy");
+    let files = [("a.yaml", &*service("blue", 80)), ("b.yaml", &*route("shop", "blue"))];
+    let mut fixture = Fixture::secured(dir, &files, Hooks::default(), own).await;
+    let port = fixture.controller.bound().xds.port();
+
+    let other = tempfile::tempdir().unwrap();
+    let strangers = Authority::new().files(other.path(), "envoy");
+    let strange = TlsFiles { ca: theirs.ca.clone(), ..strangers };
+    let _stranger = Envoy::with_tls(other.path(), port, Some(strange));
+    let _envoy = Envoy::with_tls(fixture.dir.path(), port, Some(theirs));
+    fixture.acknowledged(1).await;
+    assert_eq!(fixture.controller.envoys().len(), 1);
+    fixture.controller.shutdown().await;
 }
