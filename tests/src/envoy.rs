@@ -97,6 +97,10 @@ pub fn bootstrap(node: &str, xds: SocketAddr) -> Value {
     })
 }
 
+/// Stands in a bootstrap for the path of the administration's socket, which is only known once
+/// Envoy is started.
+pub const ADMIN: &str = "the-socket-of-the-administration";
+
 /// A running Envoy, killed when dropped; its log is shown if the test failed.
 pub struct Envoy {
     binary: PathBuf,
@@ -122,10 +126,12 @@ impl Envoy {
         let dir = tempfile::tempdir()?;
         let mut bootstrap = bootstrap.clone();
         if let Some(fields) = bootstrap.as_object_mut() {
-            let pipe = json!({"pipe": {"path": dir.path().join("admin"), "mode": 0o600}});
+            let pipe = json!({"pipe": {"path": ADMIN, "mode": 0o600}});
             fields.insert("admin".to_owned(), json!({"address": pipe}));
         }
-        std::fs::write(dir.path().join("envoy.json"), bootstrap.to_string())?;
+        let socket = dir.path().join("admin");
+        let text = bootstrap.to_string().replace(ADMIN, &socket.to_string_lossy());
+        std::fs::write(dir.path().join("envoy.json"), text)?;
         let child = spawn(&binary, dir.path())?;
         Ok(Self { binary, child, dir })
     }

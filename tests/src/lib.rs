@@ -15,6 +15,7 @@ pub mod client;
 pub mod envoy;
 pub mod load;
 pub mod objects;
+pub mod program;
 pub mod sources;
 pub mod stage;
 pub mod validate;

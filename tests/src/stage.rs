@@ -14,11 +14,12 @@ use contour_core::diagnostic::{Code, Diagnostic};
 use contour_core::manifest::{self, Limits};
 use contour_core::name::{Kind, ObjectRef};
 use contour_core::pipeline::{Bind, Change, Options};
+use contour_core::xds::ResourceKey;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::backend::Backend;
 use crate::client::{Ask, PATIENCE, Reply, Target};
-use crate::envoy::Envoy;
+use crate::envoy::{self, Envoy};
 use crate::{certificates, objects, worlds};
 
 /// Settings for tests: every listener on a free port of 127.0.0.1, nothing logged.
@@ -110,11 +111,7 @@ impl Stage {
     pub async fn join(&mut self, node: &str) -> Envoy {
         let mut events = self.controller.events();
         let envoy = connect(&self.controller, node);
-        heard(&mut events, "the Envoy holds everything", |event| match event {
-            ControllerEvent::Acknowledged { node: told, .. } => (**told == *node).then_some(()),
-            _ => None,
-        })
-        .await;
+        acknowledged(&mut events, node, 0).await;
         self.nodes.push(node.to_owned());
         envoy.ready().await;
         envoy
@@ -147,21 +144,24 @@ impl Stage {
     ) -> Told {
         let objects: Vec<ObjectRef> = changes.iter().filter_map(subject).collect();
         self.changes.send(changes).await.expect("the controller listens");
-        heard(events, "the controller takes up the change", |event| match event {
-            ControllerEvent::Applied {
+        heard(events, "the controller takes up the change", |event| {
+            let ControllerEvent::Applied {
                 revision,
-                objects: told,
+                objects: about,
                 resources,
                 diagnostics,
                 mended,
                 ..
-            } if objects.iter().all(|o| told.contains(o)) => Some(Told {
+            } = event
+            else {
+                return None;
+            };
+            objects.iter().all(|o| about.contains(o)).then(|| Told {
                 revision: *revision,
                 resources: *resources,
                 diagnostics: diagnostics.clone(),
                 mended: mended.clone(),
-            }),
-            _ => None,
+            })
         })
         .await
     }
@@ -321,7 +321,7 @@ pub fn connect(controller: &Controller, node: &str) -> Envoy {
 
 /// The controller's bootstrap for an Envoy on this machine.
 pub fn bootstrap(port: u16, node: &str) -> serde_json::Value {
-    let admin = Admin::Socket("replaced".into());
+    let admin = Admin::Socket(envoy::ADMIN.into());
     Bootstrap::local(admin, port, node).render().config
 }
 
@@ -346,4 +346,60 @@ pub async fn heard<T>(
     };
     let result = tokio::time::timeout(PATIENCE, search).await;
     result.unwrap_or_else(|_| panic!("in vain: {what}; {seen:#?}"))
+}
+
+/// Waits until an Envoy holds all of a revision.
+pub async fn acknowledged(
+    events: &mut broadcast::Receiver<ControllerEvent>,
+    node: &str,
+    revision: u64,
+) {
+    let what = format!("{node} holds revision {revision}");
+    heard(events, &what, |event| {
+        let ControllerEvent::Acknowledged { node: told, revision: held, .. } = event else {
+            return None;
+        };
+        (**told == *node && *held >= revision).then_some(())
+    })
+    .await;
+}
+
+/// What an Envoy rejected.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// The resource.
+    pub resource: ResourceKey,
+    /// The objects that had a part in it.
+    pub objects: Vec<ObjectRef>,
+    /// What Envoy says.
+    pub message: Arc<str>,
+}
+
+/// Waits until an Envoy rejects something that an object had a part in.
+pub async fn rejected(
+    events: &mut broadcast::Receiver<ControllerEvent>,
+    object: &ObjectRef,
+) -> Rejection {
+    heard(events, "the rejection is told", |event| {
+        let ControllerEvent::Rejected { resource, objects, message, .. } = event else {
+            return None;
+        };
+        objects.contains(object).then(|| Rejection {
+            resource: resource.clone(),
+            objects: objects.clone(),
+            message: Arc::clone(message),
+        })
+    })
+    .await
+}
+
+/// Waits until an Envoy is refused; why it is.
+pub async fn refused(events: &mut broadcast::Receiver<ControllerEvent>, node: &str) -> Arc<str> {
+    heard(events, "the refusal is told", |event| {
+        let ControllerEvent::Refused { node: told, message } = event else {
+            return None;
+        };
+        (**told == *node).then(|| Arc::clone(message))
+    })
+    .await
 }

@@ -32,12 +32,14 @@ pub fn seed() -> u64 {
     number("CONTOUR_SEED").unwrap_or(0x636f_6e74_6f75_7221)
 }
 
-/// How many cases to try: `default`, or what the environment variable says.
+/// How many cases to try: what the environment variable says, or else `long` if `CONTOUR_LONG` is
+/// set, or else `default`.
 ///
 /// # Panics
 /// If the variable is not a number.
-pub fn cases(variable: &str, default: u64) -> u64 {
-    number(variable).unwrap_or(default)
+pub fn cases(variable: &str, default: u64, long: u64) -> u64 {
+    let is_long = number("CONTOUR_LONG").is_some_and(|n| n > 0);
+    number(variable).unwrap_or(if is_long { long } else { default })
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -4,6 +4,8 @@
 
 #[path = "it/architecture.rs"]
 mod architecture;
+#[path = "it/fault.rs"]
+mod fault;
 #[path = "it/feature.rs"]
 mod feature;
 #[path = "it/harness.rs"]

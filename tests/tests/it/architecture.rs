@@ -27,7 +27,7 @@ const SANDBOX: &str = "sandbox";
 fn layers() -> Vec<String> {
     let text = std::fs::read_to_string(workspace().join("core/src/lib.rs")).unwrap();
     let modules = text.lines().filter_map(|line| {
-        let name = line.strip_prefix("pub mod ").or(line.strip_prefix("mod "))?;
+        let name = line.strip_prefix("pub mod ").or_else(|| line.strip_prefix("mod "))?;
         name.strip_suffix(';').map(str::to_owned)
     });
     modules.collect()

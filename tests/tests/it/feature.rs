@@ -2,6 +2,8 @@
 
 #[path = "feature/delegation.rs"]
 mod delegation;
+#[path = "feature/listener.rs"]
+mod listener;
 #[path = "feature/policy.rs"]
 mod policy;
 #[path = "feature/routing.rs"]

@@ -93,6 +93,7 @@ fn options(number: u64) -> Options {
         allow_loopback_endpoints: number % 5 == 1,
         disable_permit_insecure: number % 7 == 1,
         use_proxy_protocol: number % 11 == 1,
+        prefetch_certificates: number % 4 != 1,
         ..Options::default()
     };
     if number % 3 == 1 {

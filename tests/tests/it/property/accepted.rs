@@ -37,14 +37,14 @@ fn judge(group: &[(Options, Vec<Object>)]) -> Result<(), String> {
 }
 
 /// Halves a refused group until the world is found that is to blame.
-fn blame(group: &[(Options, Vec<Object>)], told: String) -> String {
+fn blame(group: &[(Options, Vec<Object>)], told: &str) -> String {
     if let [(options, world)] = group {
         return format!("{told}\n{options:?}\n{}", shortened(world));
     }
     let (left, right) = group.split_at(group.len() / 2);
     for half in [left, right] {
         if let Err(told) = judge(half) {
-            return blame(half, told);
+            return blame(half, &told);
         }
     }
     format!("only together: {told}")
@@ -52,7 +52,7 @@ fn blame(group: &[(Options, Vec<Object>)], told: String) -> String {
 
 #[test]
 fn every_generated_configuration_is_accepted_by_envoy() {
-    let worlds = worlds::cases("CONTOUR_WORLDS", 1_000);
+    let worlds = worlds::cases("CONTOUR_WORLDS", 1_000, 100_000);
     let batches = worlds.div_ceil(BATCH);
     let next = AtomicU64::new(0);
     let seed = worlds::seed();
@@ -74,7 +74,7 @@ fn every_generated_configuration_is_accepted_by_envoy() {
                         })
                         .collect();
                     if let Err(told) = judge(&group) {
-                        panic!("CONTOUR_SEED={seed}, {batch}: {}", blame(&group, told));
+                        panic!("CONTOUR_SEED={seed}, {batch}: {}", blame(&group, &told));
                     }
                 }
             });

@@ -31,10 +31,7 @@ fn restricted(after: &Made, before: &Made) -> Made {
 }
 
 fn roots(made: &mut Made, world: &[Object]) {
-    let delegated = |object: &Object| match object {
-        Object::IngressRoute(route) => route.spec.virtualhost.is_none(),
-        _ => false,
-    };
+    let delegated = |object: &Object| matches!(object, Object::IngressRoute(route) if route.spec.virtualhost.is_none());
     for object in world.iter().filter(|o| delegated(o)) {
         made.statuses.remove(&object.reference());
     }
@@ -42,14 +39,14 @@ fn roots(made: &mut Made, world: &[Object]) {
 
 #[test]
 fn a_hostile_object_changes_no_byte_of_what_others_own() {
-    let cases = worlds::cases("CONTOUR_HOSTILE", 3_000);
+    let cases = worlds::cases("CONTOUR_HOSTILE", 3_000, 300_000);
     let attacks = || {
         let attack = vec(worlds::hostile_object(), 1..3);
         (0..10_000_u64, worlds::world(), attack)
     };
     for_all(attacks, cases, |(number, world, attack)| {
         let options = options(number);
-        let mut pipeline = Pipeline::new(options.clone());
+        let mut pipeline = Pipeline::new(options);
         drop(pipeline.apply(worlds::applications(&world)));
         let untouched = Made::of(&pipeline);
         let mut before = of_others(&untouched);

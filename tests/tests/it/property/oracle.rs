@@ -30,7 +30,7 @@ fn follow(number: u64, batches: Vec<Vec<Change>>) -> Result<(), String> {
 
 #[test]
 fn after_any_changes_incremental_work_equals_work_from_scratch() {
-    let cases = worlds::cases("CONTOUR_SEQUENCES", 10_000);
+    let cases = worlds::cases("CONTOUR_SEQUENCES", 10_000, 1_000_000);
     let sequences = || (0..10_000_u64, worlds::changes());
     for_all(sequences, cases, |(number, batches)| follow(number, batches));
 }

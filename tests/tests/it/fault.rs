@@ -1,0 +1,29 @@
+//! What goes wrong around the controller, and what must go on meanwhile.
+
+#[path = "fault/continuity.rs"]
+mod continuity;
+#[path = "fault/envoys.rs"]
+mod envoys;
+#[path = "fault/input.rs"]
+mod input;
+#[path = "fault/peers.rs"]
+mod peers;
+#[path = "fault/rejection.rs"]
+mod rejection;
+#[path = "fault/restart.rs"]
+mod restart;
+#[path = "fault/values.rs"]
+mod values;
+
+use contour_tests::stage::ingress_route;
+
+/// An IngressRoute of `demo` for a host `NAME.test`, all of it answered by one Service.
+fn host(name: &str, service: &str) -> String {
+    ingress_route(
+        &format!("demo/{name}"),
+        &format!(
+            "virtualhost: {{fqdn: {name}.test}}\nroutes:\n\
+             - {{match: /, services: [{{name: {service}, port: 80}}]}}"
+        ),
+    )
+}
