@@ -2,6 +2,7 @@
 
 mod retention;
 mod slot;
+mod withheld;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -94,6 +95,7 @@ impl Cache {
         now: Instant,
     ) {
         let mut keys = Vec::with_capacity(changed.len());
+        let mut withdrawn = false;
         for (key, resource) in changed {
             let differs = match resource {
                 Some(resource) => self.put(resource),
@@ -101,7 +103,14 @@ impl Cache {
             };
             if differs {
                 keys.push(key.clone());
+                withdrawn |= resource.is_none();
             }
+        }
+        for resource in changed.values().flatten() {
+            keys.append(&mut self.withhold_if_lost(resource));
+        }
+        if withdrawn {
+            keys.append(&mut self.revive_needs());
         }
         keys.append(&mut self.release_retained());
         self.revision = revision;
@@ -199,6 +208,7 @@ impl Cache {
             if slot.is_some_and(|slot| slot.acknowledge(version, group)) {
                 again.push(ResourceKey::new(kind, Arc::clone(name)));
             }
+            again.append(&mut self.lift_if_found(kind, name));
         }
         again.append(&mut self.release_retained());
         if !again.is_empty() {
@@ -219,8 +229,10 @@ impl Cache {
         if !slot.is_some_and(|slot| slot.refuse(version, group, message)) {
             return;
         }
+        self.retention.note_refusal(key);
         let mut keys = vec![key.clone()];
         keys.append(&mut self.revive_needs_of(key));
+        keys.append(&mut self.withhold_dependents(key));
         self.append(None, keys);
     }
 

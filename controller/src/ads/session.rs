@@ -179,10 +179,7 @@ impl Session {
         let source = source(kind, &name);
         let holding = self.types.get_mut(kind);
         if source.name != name {
-            let spellings = holding.spellings.entry(Arc::clone(&source.name)).or_default();
-            if !spellings.contains(&name) {
-                spellings.push(Arc::clone(&name));
-            }
+            holding.remember_spelling(&source.name, &name);
         }
         let owed = kind == ResourceType::Endpoint && self.endpoints.owed.remove(&name);
         let Some(entry) = holding.entries.get_mut(&name) else {

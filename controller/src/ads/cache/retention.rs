@@ -18,9 +18,27 @@ pub(super) struct Retention {
     /// Refused resources whose fallback needs something that was withdrawn.
     keepers: BTreeSet<ResourceKey>,
     retained: BTreeSet<ResourceKey>,
+    /// What was refused and may still be.
+    refused: BTreeSet<ResourceKey>,
 }
 
 impl Retention {
+    /// `key` was refused.
+    pub(super) fn note_refusal(&mut self, key: &ResourceKey) {
+        self.refused.insert(key.clone());
+    }
+
+    /// Whether `key` was refused.
+    pub(super) fn was_refused(&self, key: &ResourceKey) -> bool {
+        self.refused.contains(key)
+    }
+
+    /// What was refused, of which `still` says that it is; the rest is forgotten.
+    pub(super) fn refused(&mut self, still: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
+        self.refused.retain(|key| still(key));
+        self.refused.iter().cloned().collect()
+    }
+
     /// Remembers a withdrawn resource for a while.
     pub(super) fn bury(&mut self, slot: Slot) {
         let key = slot.current.key.clone();

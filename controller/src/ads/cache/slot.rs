@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contour_core::xds::{Resource, Version};
+use contour_core::xds::{Resource, ResourceKey, Version};
 
 use super::Group;
 
@@ -26,6 +26,8 @@ struct Refusal {
     version: Version,
     groups: u64,
     message: Arc<str>,
+    /// No Envoy refused it, but this, without which it leads nowhere.
+    because: Option<ResourceKey>,
 }
 
 struct Fallback {
@@ -59,6 +61,32 @@ impl Slot {
             return Some(&self.current);
         }
         self.fallback().filter(|r| self.refusal_of(r.version, group).is_none())
+    }
+
+    /// The groups that take no version of this at all, and why.
+    pub(super) fn lost(&self) -> Option<(Group, Arc<str>)> {
+        let refusal = |version| self.refusals.iter().find(move |r| r.version == version);
+        let newest = refusal(self.current.version)?;
+        let left = match self.fallback() {
+            Some(fallback) => refusal(fallback.version).map_or(0, |r| r.groups),
+            None => u64::MAX,
+        };
+        let groups = newest.groups & left;
+        (groups != 0).then(|| (Group(groups), Arc::clone(&newest.message)))
+    }
+
+    /// Ends the refusals for the sake of `because`. True if the newest version was among them.
+    pub(super) fn lift(&mut self, because: &ResourceKey) -> bool {
+        let newest = self.current.version;
+        let lifted = |r: &Refusal| r.because.as_ref() == Some(because);
+        let mended = self.refusals.iter().any(|r| r.version == newest && lifted(r));
+        self.refusals.retain(|r| !lifted(r));
+        mended
+    }
+
+    /// Whether any group refuses the newest version.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusals.iter().any(|r| r.version == self.current.version)
     }
 
     /// The slot after `next`, another version, was published over it.
@@ -122,6 +150,17 @@ impl Slot {
     /// An Envoy of `group` refused `version`. True if the group is to be kept from the newest
     /// version from now on.
     pub(super) fn refuse(&mut self, version: Version, group: Group, message: &Arc<str>) -> bool {
+        self.refuse_because(version, group, message, None)
+    }
+
+    /// The same for the sake of something that this one needs.
+    pub(super) fn refuse_because(
+        &mut self,
+        version: Version,
+        group: Group,
+        message: &Arc<str>,
+        because: Option<&ResourceKey>,
+    ) -> bool {
         let newest = self.current.version == version;
         if newest && self.acked_in & group.0 != 0 {
             return false;
@@ -134,7 +173,8 @@ impl Slot {
             self.refusals.remove(0);
         }
         let message = Arc::clone(message);
-        self.refusals.push(Refusal { version, groups: group.0, message });
+        let because = because.cloned();
+        self.refusals.push(Refusal { version, groups: group.0, message, because });
         newest
     }
 }

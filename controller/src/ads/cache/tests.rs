@@ -115,6 +115,51 @@ fn what_a_last_good_version_needs_comes_back_with_all_that_it_needs() {
 }
 
 #[test]
+fn what_a_last_good_version_needs_stays_though_it_is_withdrawn_later() {
+    let mut lab = Lab::new();
+    let cluster = resource(Cluster, "c", 1, &[]);
+    let good = resource(Route, "r", 1, std::slice::from_ref(&cluster.key));
+    let [bad, mended] = [2, 3].map(|v| resource(Route, "r", v, &[]));
+    lab.publish(vec![cluster.clone(), good.clone()], &[]);
+    lab.acknowledge(&cluster, 0);
+    lab.acknowledge(&good, 0);
+    // Somebody else uses the cluster still.
+    lab.publish(vec![bad.clone()], &[]);
+    lab.refuse(&bad, 0);
+    lab.publish(vec![], std::slice::from_ref(&cluster.key));
+    assert_eq!(lab.desired(&good.key, 0), Some(good.version));
+    assert_eq!(lab.desired(&cluster.key, 0), Some(cluster.version));
+    lab.publish(vec![mended.clone()], &[]);
+    lab.acknowledge(&mended, 0);
+    assert_eq!(lab.desired(&cluster.key, 0), None);
+}
+
+#[test]
+fn a_route_stays_at_its_last_good_version_while_a_cluster_of_the_newest_is_refused() {
+    let mut lab = Lab::new();
+    let [old, new] = ["old", "new"].map(|name| resource(Cluster, name, 1, &[]));
+    let [v1, v2, v3] = [(1, &old), (2, &new), (3, &new)]
+        .map(|(v, cluster)| resource(Route, "r", v, std::slice::from_ref(&cluster.key)));
+    let fresh = resource(Route, "fresh", 1, std::slice::from_ref(&new.key));
+    lab.publish(vec![old.clone(), v1.clone()], &[]);
+    lab.acknowledge(&old, 0);
+    lab.acknowledge(&v1, 0);
+    lab.publish(vec![new.clone(), v2.clone(), fresh.clone()], std::slice::from_ref(&old.key));
+    lab.refuse(&new, 0);
+    assert_eq!(lab.desired(&v1.key, 0), Some(v1.version));
+    assert_eq!(lab.desired(&v1.key, 1), Some(v2.version), "another release may take it");
+    assert_eq!(lab.desired(&old.key, 0), Some(old.version), "the last good version needs it");
+    assert_eq!(lab.desired(&fresh.key, 0), Some(fresh.version), "it has no better form");
+    // A later version with the same need fares no better, until the cluster is taken.
+    lab.publish(vec![v3.clone()], &[]);
+    assert_eq!(lab.desired(&v1.key, 0), Some(v1.version));
+    let mended = resource(Cluster, "new", 2, &[]);
+    lab.publish(vec![mended.clone()], &[]);
+    lab.acknowledge(&mended, 0);
+    assert_eq!(lab.desired(&v3.key, 0), Some(v3.version));
+}
+
+#[test]
 fn the_journal_says_what_changed_since_a_position_or_that_it_does_not_know() {
     let mut lab = Lab::new();
     lab.publish(vec![resource(Cluster, "a", 1, &[])], &[]);

@@ -16,6 +16,10 @@ const WINDOW_LIMIT: usize = 1_024;
 /// Names asked for that do not exist and are remembered. Clients of Envoy choose them (SNI).
 const ABSENT_LIMIT: usize = 10_000;
 
+/// Spellings of existing names in other case that Envoy may hold at a time. Clients choose them
+/// (SNI), a host of n letters has 2^n of them, and Envoy keeps each for ever unless told not to.
+const SPELLINGS_LIMIT: usize = 256;
+
 /// The state of one resource type in a session.
 #[derive(Default)]
 pub(super) struct Holding {
@@ -28,6 +32,8 @@ pub(super) struct Holding {
     pub(super) entries: HashMap<Arc<str>, Entry>,
     /// Lower-case names with the spellings in which they were asked for, where these differ.
     pub(super) spellings: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// All of those, oldest first.
+    spelled: VecDeque<Arc<str>>,
     pub(super) pending: VecDeque<Arc<str>>,
     /// Parts of refused batches, to be sent each in a response of its own.
     pub(super) retries: VecDeque<Vec<Arc<str>>>,
@@ -253,13 +259,39 @@ impl Holding {
             self.held -= usize::from(entry.acked.is_some());
         }
         self.parked.remove(name);
-        let lower = name.to_ascii_lowercase();
-        if let Some(spellings) = self.spellings.get_mut(lower.as_str()) {
-            spellings.retain(|s| **s != *name);
-            if spellings.is_empty() {
-                self.spellings.remove(lower.as_str());
-            }
+        self.forget_spelling(name);
+    }
+
+    /// Remembers that `name` is another spelling of `canonical`. If that makes too many, the
+    /// oldest is taken back: it is answered with "does not exist", and a client that comes back
+    /// with it makes Envoy ask again.
+    pub(super) fn remember_spelling(&mut self, canonical: &Arc<str>, name: &Arc<str>) {
+        let spellings = self.spellings.entry(Arc::clone(canonical)).or_default();
+        if spellings.contains(name) {
+            return;
         }
+        spellings.push(Arc::clone(name));
+        self.spelled.push_back(Arc::clone(name));
+        if self.spelled.len() <= SPELLINGS_LIMIT {
+            return;
+        }
+        let quiet = self.spelled.iter().position(|name| self.is_quiet(name));
+        let Some(oldest) = quiet.and_then(|at| self.spelled.remove(at)) else { return };
+        self.forget_spelling(&oldest);
+        if let Some(entry) = self.entries.get_mut(&oldest) {
+            entry.explicit = false;
+            self.absent.push(oldest);
+        }
+    }
+
+    fn forget_spelling(&mut self, name: &str) {
+        let lower = name.to_ascii_lowercase();
+        let Some(spellings) = self.spellings.get_mut(lower.as_str()) else { return };
+        spellings.retain(|s| **s != *name);
+        if spellings.is_empty() {
+            self.spellings.remove(lower.as_str());
+        }
+        self.spelled.retain(|s| **s != *name);
     }
 
     /// Remembers that `name` was asked for in vain; returns the name to forget for it, if there

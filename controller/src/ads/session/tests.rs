@@ -547,6 +547,33 @@ fn a_secret_is_found_in_any_case_and_kept_up_to_date_under_the_name_asked_for() 
 }
 
 #[test]
+fn spellings_of_a_name_are_bounded_and_the_oldest_taken_back() {
+    let mut lab = Lab::ready();
+    lab.publish(&[resource(Secret, "abcdefghij.example", 1)], &[]);
+    let spelling = |bits: u32| -> String {
+        let letters = "abcdefghij".chars().enumerate();
+        let host: String = letters
+            .map(|(at, c)| if bits >> at & 1 == 1 { c.to_ascii_uppercase() } else { c })
+            .collect();
+        format!("{host}.example")
+    };
+    for bits in 1..=256 {
+        lab.subscribe(Secret, &[&spelling(bits)]);
+        assert_eq!(lab.sent(), format!("sds +{}", spelling(bits)));
+        lab.ack_all();
+    }
+    lab.subscribe(Secret, &[&spelling(257)]);
+    let sent = lab.sent();
+    let mut sent: Vec<&str> = sent.lines().collect();
+    sent.sort_unstable();
+    assert_eq!(sent, [format!("sds +{}", spelling(257)), format!("sds -{}", spelling(1))]);
+    lab.ack_all();
+    // What was taken back is asked for again like any other.
+    lab.subscribe(Secret, &[&spelling(1)]);
+    assert!(lab.sent().contains(&format!("sds +{}", spelling(1))));
+}
+
+#[test]
 fn names_asked_for_in_vain_are_bounded() {
     let mut lab = Lab::ready();
     for i in 0..20_000 {
