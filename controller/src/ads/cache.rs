@@ -106,8 +106,11 @@ impl Cache {
                 withdrawn |= resource.is_none();
             }
         }
-        for resource in changed.values().flatten() {
-            keys.append(&mut self.withhold_if_lost(resource));
+        for (key, resource) in changed {
+            keys.append(&mut self.lift_if_found(key.kind, &key.name));
+            if let Some(resource) = resource {
+                keys.append(&mut self.withhold_if_lost(resource));
+            }
         }
         if withdrawn {
             keys.append(&mut self.revive_needs());

@@ -6,8 +6,8 @@ use contour_core::xds::{Resource, ResourceKey, Version};
 
 use super::Group;
 
-/// Refused versions that are remembered of one resource.
-const REFUSALS: usize = 4;
+/// Refusals that are remembered of one resource.
+const REFUSALS: usize = 8;
 
 /// A published resource.
 pub(super) struct Slot {
@@ -63,15 +63,16 @@ impl Slot {
         self.fallback().filter(|r| self.refusal_of(r.version, group).is_none())
     }
 
-    /// The groups that take no version of this at all, and why.
+    /// The groups that take no version of this at all, and why. Nothing that is withdrawn counts.
     pub(super) fn lost(&self) -> Option<(Group, Arc<str>)> {
-        let refusal = |version| self.refusals.iter().find(move |r| r.version == version);
-        let newest = refusal(self.current.version)?;
-        let left = match self.fallback() {
-            Some(fallback) => refusal(fallback.version).map_or(0, |r| r.groups),
-            None => u64::MAX,
-        };
-        let groups = newest.groups & left;
+        if self.retained {
+            return None;
+        }
+        let refusals = |version| self.refusals.iter().filter(move |r| r.version == version);
+        let groups = |version| refusals(version).fold(0, |groups, r| groups | r.groups);
+        let newest = refusals(self.current.version).next()?;
+        let left = self.fallback().map_or(u64::MAX, |fallback| groups(fallback.version));
+        let groups = groups(self.current.version) & left;
         (groups != 0).then(|| (Group(groups), Arc::clone(&newest.message)))
     }
 
@@ -165,7 +166,8 @@ impl Slot {
         if newest && self.acked_in & group.0 != 0 {
             return false;
         }
-        if let Some(refusal) = self.refusals.iter_mut().find(|r| r.version == version) {
+        let same = |r: &&mut Refusal| r.version == version && r.because.as_ref() == because;
+        if let Some(refusal) = self.refusals.iter_mut().find(same) {
             refusal.groups |= group.0;
             return newest;
         }

@@ -54,7 +54,8 @@ impl Cache {
         keys
     }
 
-    /// Lets routes go that were withheld for the sake of a cluster that is taken now.
+    /// Lets routes go that were withheld for the sake of a cluster that has a version now which
+    /// was not refused, or that is gone.
     pub(super) fn lift_if_found(
         &mut self,
         kind: ResourceType,

@@ -127,10 +127,19 @@ pub(super) enum Purpose {
     Answer,
 }
 
-/// A version that this Envoy refused.
+/// The newest version of a resource, which this Envoy refused or is spared.
 pub(super) struct Parked {
     pub(super) version: Version,
     pub(super) message: Arc<str>,
+    /// It refused the version itself, so it is not sent that again, whatever its like do.
+    pub(super) own: bool,
+}
+
+impl Parked {
+    /// Whether this Envoy itself refused `version`.
+    pub(super) fn refuses(&self, version: Version) -> bool {
+        self.own && self.version == version
+    }
 }
 
 impl Holding {

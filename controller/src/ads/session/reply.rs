@@ -73,7 +73,7 @@ impl Session {
     fn refused(&mut self, kind: ResourceType, sent: &Sent, message: &str, view: View<'_>) {
         if let [(name, Some(version))] = sent.items.as_slice() {
             self.types.get_mut(kind).land(name, sent.nonce);
-            let parked = Parked { version: *version, message: message.into() };
+            let parked = Parked { version: *version, message: message.into(), own: true };
             self.park(kind, name, parked, view);
             if self.types.get(kind).is_quiet(name) {
                 self.settle(&ResourceKey::new(kind, Arc::clone(name)), view.now);
@@ -103,7 +103,7 @@ impl Session {
     /// Takes Envoy's refusal of a resource that was alone in its response.
     fn park(&mut self, kind: ResourceType, name: &Arc<str>, parked: Parked, view: View<'_>) {
         let key = source(kind, name);
-        let Parked { version, message } = &parked;
+        let Parked { version, message, .. } = &parked;
         tracing::warn!(node = %self.node.id, resource = %key, %version, message = &**message,
             "Envoy refused a resource");
         view.catalog.refuse(&key, *version, self.group, message);
@@ -128,12 +128,12 @@ impl Session {
         };
         let parked = self.types.get(kind).parked.get(name);
         if parked.is_none_or(|parked| parked.version != version) {
-            self.note_refusal(&key, name, Parked { version, message });
+            self.note_refusal(&key, name, Parked { version, message, own: false });
         }
     }
 
     fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
-        let Parked { version, message } = &parked;
+        let Parked { version, message, .. } = &parked;
         self.events.push(Event::Rejected {
             node: Arc::clone(&self.node.id),
             key: key.clone(),

@@ -91,7 +91,7 @@ impl Session {
             };
             let parked = holding.parked.get(&name);
             if !holding.entries.contains_key(&name)
-                || parked.is_some_and(|p| p.version == resource.version)
+                || parked.is_some_and(|p| p.refuses(resource.version))
             {
                 continue;
             }
@@ -244,7 +244,7 @@ impl Session {
     ) -> Verdict {
         let kind = resource.key.kind;
         let version = resource.version;
-        if self.types.get(kind).parked.get(name).is_some_and(|p| p.version == version) {
+        if self.types.get(kind).parked.get(name).is_some_and(|p| p.refuses(version)) {
             return Verdict::Settle;
         }
         if !entry.asked {
@@ -284,7 +284,7 @@ impl Session {
             let entry = holding.entries.get(&required.name);
             let parked = holding.parked.get(&required.name);
             entry.is_none_or(|e| !e.has(Some(version)))
-                && parked.is_none_or(|p| p.version != version)
+                && !parked.is_some_and(|p| p.refuses(version))
         };
         resource.requires.iter().find(unmet).cloned()
     }

@@ -506,6 +506,29 @@ fn a_new_envoy_gets_the_last_good_version_of_what_its_like_refused() {
 }
 
 #[test]
+fn an_envoy_spared_a_version_gets_it_when_one_of_its_like_takes_it() {
+    let mut lab = Lab::ready();
+    lab.subscribe_all(Listener);
+    lab.publish(&[resource(Listener, "l", 1)], &[]);
+    lab.settle();
+    let newest = resource(Listener, "l", 2);
+    lab.publish(&[Arc::clone(&newest)], &[]);
+    assert_eq!(lab.sent(), "lds +l");
+    lab.refuse_if(|_, _| true);
+    lab.reconnect();
+    lab.first(Listener, &[], &[&resource(Listener, "l", 1)]);
+    assert_eq!(lab.sent(), "");
+    assert!(matches!(lab.state("lds:l"), Some(HeldState::Rejected { .. })));
+    let item = (&newest.key.name, newest.version);
+    lab.catalog.acknowledge(Listener, lab.session.group, std::iter::once(item));
+    lab.pass(MS);
+    lab.publish(&[], &[]);
+    assert_eq!(lab.sent(), "lds +l");
+    lab.ack_all();
+    assert_eq!(lab.state("lds:l"), Some(HeldState::Acknowledged));
+}
+
+#[test]
 fn a_refused_route_keeps_the_cluster_of_its_last_good_version() {
     let mut lab = Lab::ready();
     lab.subscribe_all(Cluster);
