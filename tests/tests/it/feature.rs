@@ -8,6 +8,8 @@ mod listener;
 mod policy;
 #[path = "feature/routing.rs"]
 mod routing;
+#[path = "feature/services.rs"]
+mod services;
 #[path = "feature/tcp.rs"]
 mod tcp;
 #[path = "feature/tls.rs"]
