@@ -52,7 +52,7 @@ fn blame(group: &[(Options, Vec<Object>)], told: &str) -> String {
 
 #[test]
 fn every_generated_configuration_is_accepted_by_envoy() {
-    let worlds = worlds::cases("CONTOUR_WORLDS", 1_000, 100_000);
+    let worlds = worlds::cases("CONTOUR_WORLDS", 3_000, 100_000);
     let batches = worlds.div_ceil(BATCH);
     let next = AtomicU64::new(0);
     let seed = worlds::seed();

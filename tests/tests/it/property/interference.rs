@@ -44,20 +44,36 @@ fn a_hostile_object_changes_no_byte_of_what_others_own() {
         let attack = vec(worlds::hostile_object(), 1..3);
         (0..10_000_u64, worlds::world(), attack)
     };
-    for_all(attacks, cases, |(number, world, attack)| {
-        let options = options(number);
-        let mut pipeline = Pipeline::new(options);
-        drop(pipeline.apply(worlds::applications(&world)));
-        let untouched = Made::of(&pipeline);
-        let mut before = of_others(&untouched);
-        roots(&mut before, &world);
+    for_all(attacks, cases, |(number, world, attack)| attacked(number, &world, &attack));
+}
 
-        drop(pipeline.apply(worlds::applications(&attack)));
-        let after = restricted(&Made::of(&pipeline), &before);
-        before.same(&after, "attacked")?;
+/// Lets an attack come and go.
+fn attacked(number: u64, world: &[Object], attack: &[Object]) -> Result<(), String> {
+    let mut pipeline = Pipeline::new(options(number));
+    drop(pipeline.apply(worlds::applications(world)));
+    let untouched = Made::of(&pipeline);
+    let mut before = of_others(&untouched);
+    roots(&mut before, world);
 
-        let gone = attack.iter().map(|o| Change::Delete(o.reference()));
-        drop(pipeline.apply(gone.collect()));
-        untouched.same(&Made::of(&pipeline), "after the attack")
+    drop(pipeline.apply(worlds::applications(attack)));
+    let after = restricted(&Made::of(&pipeline), &before);
+    before.same(&after, "attacked")?;
+
+    let gone = attack.iter().map(|o| Change::Delete(o.reference()));
+    drop(pipeline.apply(gone.collect()));
+    untouched.same(&Made::of(&pipeline), "after the attack")
+}
+
+/// What the test above would be worth if it could not fail.
+#[test]
+fn an_object_among_the_others_would_be_noticed() {
+    let mut runner = worlds::runner(worlds::seed(), 1);
+    let (worlds, objects) = (worlds::world(), worlds::object());
+    let noticed = (0..200).filter(|number| {
+        let world = worlds::one(&worlds, &mut runner);
+        let attack = worlds::one(&objects, &mut runner);
+        attacked(*number, &world, &[attack]).is_err()
     });
+    let noticed = noticed.count();
+    assert!(noticed > 20, "{noticed} of 200");
 }

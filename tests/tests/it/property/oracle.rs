@@ -35,6 +35,29 @@ fn after_any_changes_incremental_work_equals_work_from_scratch() {
     for_all(sequences, cases, |(number, batches)| follow(number, batches));
 }
 
+/// What the test above would be worth if it could not fail.
+#[test]
+fn a_change_that_is_not_taken_up_would_be_noticed() {
+    let mut runner = worlds::runner(worlds::seed(), 1);
+    let sequences = worlds::changes();
+    let mut noticed = 0;
+    for number in 0..50 {
+        let mut batches = worlds::one(&sequences, &mut runner);
+        let mut model = Model::default();
+        for change in batches.iter().flatten() {
+            model.follow(change);
+        }
+        let [mut pipeline, mut fresh] = [(); 2].map(|()| Pipeline::new(options(number)));
+        drop(batches.pop());
+        for batch in batches {
+            drop(pipeline.apply(batch));
+        }
+        drop(fresh.apply(model.from_scratch()));
+        noticed += u32::from(Made::of(&pipeline).same(&Made::of(&fresh), "missed").is_err());
+    }
+    assert!(noticed > 10, "{noticed} of 50");
+}
+
 #[test]
 fn the_order_of_arrival_does_not_matter() {
     let shuffled = || {
