@@ -6,6 +6,7 @@ use contour::event::ControllerEvent;
 use contour_tests::backend::Backend;
 use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::{Envoy, old_binary};
+use contour_tests::load::Load;
 use contour_tests::stage::{
     NODE, Stage, acknowledged, bootstrap, heard, read, refused, until_backend,
 };
@@ -153,4 +154,28 @@ async fn an_envoy_that_does_not_read_keeps_nobody_waiting() {
     tokio::time::timeout(Duration::from_secs(10), stage.controller.shutdown())
         .await
         .expect("it does not keep the controller from ending either");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envoy_that_asks_by_state_of_the_world_is_served_as_well() {
+    let stage = Stage::new().await;
+    let _colours = colours(&stage).await;
+    stage.apply(&host("shop", "blue")).await.fine();
+    let mut other = bootstrap(stage.controller.bound().xds.port(), "sotw");
+    *other.pointer_mut("/dynamic_resources/ads_config/api_type").unwrap() = "GRPC".into();
+    let envoy = Envoy::start(&other).unwrap();
+    envoy.ready().await;
+    let target = Target::plain(envoy.listener("ingress_http").await);
+    let ask = Ask::get("shop.test", "/");
+    until_backend(&target, &ask, "blue").await;
+    let load = Load::start(&target, &ask, 2);
+    for service in ["green", "blue", "green"] {
+        let mut events = stage.controller.events();
+        stage.tell(&mut events, read(&host("shop", service))).await;
+        until_backend(&target, &ask, service).await;
+    }
+    let tally = load.stop().await;
+    assert_eq!((tally.failures(), tally.broken), (0, 0), "{tally:?}");
+    stage.apply(&host("other", "blue")).await.fine();
+    until_backend(&target, &Ask::get("other.test", "/"), "blue").await;
 }
