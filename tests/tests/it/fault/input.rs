@@ -1,6 +1,7 @@
 //! Bad files: each fault names object, field, line and remedy; the last good form stays, and
 //! nothing else is affected.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use contour_tests::backend::Backend;
 use contour_tests::certificates::authority;
 use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::Envoy;
+use contour_tests::load::Load;
 use contour_tests::stage::{connect, heard, options, until_backend};
 use tokio::sync::broadcast::Receiver;
 
@@ -279,4 +281,31 @@ async fn a_deleted_file_takes_its_objects_along_and_a_new_one_brings_its_own() {
     contour_tests::stage::until_status(&http, &Ask::get("shop.test", "/"), 404).await;
     directory.write("again.yaml", &host("shop", "green"));
     directory.assert_served("green").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_a_file_is_written_again_and_again_even_in_place() {
+    let directory = Directory::new().await;
+    let http = Target::plain(directory.envoy.listener("ingress_http").await);
+    let (ask, path) = (Ask::get("shop.test", "/"), directory.dir.path().join("shop.yaml"));
+    let load = Load::start(&http, &ask, 2);
+    for _ in 0..20 {
+        // Truncated first, as `>` of a shell does.
+        std::fs::write(&path, host("shop", "green")).unwrap();
+        until_backend(&http, &ask, "green").await;
+        directory.write("shop.yaml", &host("shop", "blue"));
+        until_backend(&http, &ask, "blue").await;
+        // In two halves, with time for the first to be seen.
+        let text = host("shop", "green");
+        let (first, second) = text.split_at(text.len() / 2);
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(first.as_bytes()).unwrap();
+        file.sync_all().unwrap();
+        load.more(20).await;
+        file.write_all(second.as_bytes()).unwrap();
+        drop(file);
+        until_backend(&http, &ask, "green").await;
+    }
+    let tally = load.stop().await;
+    assert_eq!((tally.failures(), tally.broken), (0, 0), "{tally:?}");
 }
