@@ -156,3 +156,53 @@ fn the_older_root_keeps_a_host() {
     pipeline.apply(vec![Change::Delete(ObjectRef::new(Kind::IngressRoute, "x", "zolder"))]);
     assert!(!codes(&pipeline, Kind::IngressRoute, "x", "younger").contains(&Code::HostConflict));
 }
+
+/// Any other byte would close all connections of the chain and drop its certificates
+/// (docs/decisions/0010-chains-beside-the-default-chain.md).
+#[test]
+fn no_host_changes_a_byte_of_the_default_chain_or_of_the_listener_around_it() {
+    use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
+    use prost::Message as _;
+
+    let listener = |pipeline: &Pipeline| -> (FilterChain, Listener) {
+        let key = ResourceKey::new(ResourceType::Listener, xds::HTTPS_LISTENER);
+        let resource = pipeline.resource(&key).expect("the listener is always there");
+        let mut listener = Listener::decode(resource.body.clone()).expect("our own bytes");
+        let chains = std::mem::take(&mut listener.filter_chains);
+        let mut default = chains.into_iter().filter(|chain| chain.name == "tls-1.2");
+        (default.next().expect("the default chain"), listener)
+    };
+    let host = |name: &str, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>, rest: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: demo}}\nstringData:\n  \
+             tls.crt: {:?}\n  tls.key: {:?}\n---\n\
+             apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\n\
+             metadata: {{name: {name}, namespace: demo}}\nspec:\n  virtualhost:\n    \
+             fqdn: {name}.example.com\n{rest}\n---\n",
+            certificate.cert.pem(),
+            certificate.signing_key.serialize_pem()
+        )
+    };
+    let mut pipeline = Pipeline::new(Options::default());
+    let before = listener(&pipeline);
+    let routes = "  routes:\n  - match: /\n    services: [{name: blue, port: 80}]";
+    let tcp = "  tcpproxy:\n    services: [{name: blue, port: 80}]";
+    for (name, rest) in [
+        ("plain", routes.to_owned()),
+        ("default", format!("    tls: {{secretName: default}}\n{routes}")),
+        (
+            "strict",
+            format!("    tls: {{secretName: strict, minimumProtocolVersion: \"1.3\"}}\n{routes}"),
+        ),
+        ("passed", format!("    tls: {{passthrough: true}}\n{tcp}")),
+        ("ended", format!("    tls: {{secretName: ended}}\n{tcp}")),
+    ] {
+        let pair = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).unwrap();
+        let outcome = pipeline.apply(changes(&format!("{}{WORLD}", host(name, &pair, &rest))));
+        assert!(codes(&pipeline, Kind::IngressRoute, "demo", name).is_empty(), "{name}");
+        assert_eq!(listener(&pipeline), before, "{name}");
+        let key = ResourceKey::new(ResourceType::Listener, xds::HTTPS_LISTENER);
+        let has_chain = matches!(name, "strict" | "passed" | "ended");
+        assert_eq!(outcome.resources.contains_key(&key), has_chain, "{name}");
+    }
+}

@@ -11,8 +11,9 @@ use super::resource::{Resource, ResourceKey, ResourceType};
 use crate::ir::{Certificate, Protocol, TlsProfile, TlsVersion, Validation};
 use crate::name::Fqdn;
 
-/// The secret that clients without SNI are shown: it never exists, so their handshake fails.
-const NO_SNI: &str = "no-sni";
+/// The secret that clients without SNI are shown: no host can have the name, so their handshake
+/// fails.
+const NO_SNI: &str = "_no_sni";
 
 /// Contour's default suites: forward secrecy and AEAD only.
 const CIPHERS: [&str; 4] = [
