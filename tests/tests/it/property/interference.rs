@@ -1,24 +1,24 @@
 //! One object hurts only itself.
 
+use std::collections::BTreeSet;
+
 use contour_core::api::Object;
-use contour_core::name::Kind;
 use contour_core::pipeline::{Change, Pipeline};
 use contour_core::xds::ResourceType;
-use contour_tests::worlds::{self, HOSTILE_NAMESPACE};
+use contour_tests::worlds;
 use proptest::collection::vec;
 
 use super::{Made, for_all, options};
 
-/// What must not change when somebody else's object comes: every resource but the listeners,
-/// which all share, and every status but those of objects to which anybody may delegate.
-fn of_others(made: &Made) -> Made {
+/// What must not change when somebody else's object comes: every resource but the listeners, which
+/// all share, and the status of every root. Anybody may delegate to what is no root, and then
+/// there may be more to say of it and of the Services that it uses.
+fn of_others(made: &Made, world: &[Object]) -> Made {
     let mut made = made.clone();
     made.resources.retain(|key, _| key.kind != ResourceType::Listener);
-    made.statuses.retain(|object, status| {
-        object.name.namespace.as_ref() != HOSTILE_NAMESPACE
-            && (object.kind != Kind::IngressRoute
-                || status.state != contour_core::pipeline::State::Orphaned)
-    });
+    let is_root = |object: &&Object| matches!(object, Object::IngressRoute(route) if route.spec.virtualhost.is_some());
+    let roots: BTreeSet<_> = world.iter().filter(is_root).map(Object::reference).collect();
+    made.statuses.retain(|object, _| roots.contains(object));
     made
 }
 
@@ -28,13 +28,6 @@ fn restricted(after: &Made, before: &Made) -> Made {
     after.resources.retain(|key, _| before.resources.contains_key(key));
     after.statuses.retain(|object, _| before.statuses.contains_key(object));
     after
-}
-
-fn roots(made: &mut Made, world: &[Object]) {
-    let delegated = |object: &Object| matches!(object, Object::IngressRoute(route) if route.spec.virtualhost.is_none());
-    for object in world.iter().filter(|o| delegated(o)) {
-        made.statuses.remove(&object.reference());
-    }
 }
 
 #[test]
@@ -52,8 +45,7 @@ fn attacked(number: u64, world: &[Object], attack: &[Object]) -> Result<(), Stri
     let mut pipeline = Pipeline::new(options(number));
     drop(pipeline.apply(worlds::applications(world)));
     let untouched = Made::of(&pipeline);
-    let mut before = of_others(&untouched);
-    roots(&mut before, world);
+    let before = of_others(&untouched, world);
 
     drop(pipeline.apply(worlds::applications(attack)));
     let after = restricted(&Made::of(&pipeline), &before);
