@@ -228,8 +228,13 @@ impl Cache {
         message: &Arc<str>,
     ) {
         let slot = self.slots.get_mut(key.kind).get_mut(&key.name);
-        let slot = slot.or_else(|| self.retention.grave(key));
-        if !slot.is_some_and(|slot| slot.refuse(version, group, message)) {
+        let Some(slot) = slot.or_else(|| self.retention.grave(key)) else { return };
+        // A listener may be refused for what is so on one machine only, such as a port in use.
+        // With nothing older to give them, the other Envoys are better off trying it themselves.
+        if key.kind == ResourceType::Listener && slot.fallback().is_none() {
+            return;
+        }
+        if !slot.refuse(version, group, message) {
             return;
         }
         self.retention.note_refusal(key);

@@ -1,4 +1,4 @@
-use contour_core::xds::ResourceType::{Cluster, Endpoint, Route};
+use contour_core::xds::ResourceType::{Cluster, Endpoint, Listener, Route};
 
 use super::*;
 
@@ -173,4 +173,18 @@ fn the_journal_says_what_changed_since_a_position_or_that_it_does_not_know() {
     let many = 0..u32::try_from(JOURNAL_KEYS).unwrap();
     lab.publish(many.map(|i| resource(Endpoint, &i.to_string(), 1, &[])).collect(), &[]);
     assert!(lab.cache.since(position).is_none());
+}
+
+#[test]
+fn a_listener_that_one_machine_cannot_have_is_tried_on_the_others() {
+    let mut lab = Lab::new();
+    let [v1, v2] = [1, 2].map(|v| resource(Listener, "l", v, &[]));
+    lab.publish(vec![v1.clone()], &[]);
+    lab.refuse(&v1, 0);
+    assert_eq!(lab.desired(&v1.key, 0), Some(v1.version));
+    // Where there is an older one that works, nobody is made to try.
+    lab.acknowledge(&v1, 0);
+    lab.publish(vec![v2.clone()], &[]);
+    lab.refuse(&v2, 0);
+    assert_eq!(lab.desired(&v2.key, 0), Some(v1.version));
 }
