@@ -206,3 +206,38 @@ fn no_host_changes_a_byte_of_the_default_chain_or_of_the_listener_around_it() {
         assert_eq!(outcome.resources.contains_key(&key), has_chain, "{name}");
     }
 }
+
+#[test]
+fn each_object_is_told_of_its_own_duplicate_match() {
+    let text = "
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: root, namespace: demo}
+spec:
+  virtualhost: {fqdn: twice.example.com}
+  routes:
+  - match: /a
+    services: [{name: blue, port: 80}]
+  - match: /
+    delegate: {name: first}
+  - match: /
+    delegate: {name: second}
+---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: first, namespace: demo}
+spec: {routes: [{match: /a, services: [{name: blue, port: 80}]}]}
+---
+apiVersion: contour.heptio.com/v1beta1
+kind: IngressRoute
+metadata: {name: second, namespace: demo}
+spec: {routes: [{match: /a, services: [{name: blue, port: 80}]}]}
+---
+";
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(&format!("{text}{WORLD}")));
+    for name in ["first", "second"] {
+        let told = codes(&pipeline, Kind::IngressRoute, "demo", name);
+        assert_eq!(told, [Code::DuplicateMatch], "{name}");
+    }
+}

@@ -204,53 +204,34 @@ impl Context<'_> {
     }
 
     fn route(&mut self, object: &IngressRoute, route: &lower::Route, walk: &mut Walk) {
-        let action = match &route.action {
-            RouteAction::Unavailable => Action::Unavailable,
-            RouteAction::Services(services) => {
-                if self.is_duplicate(object, route, walk) {
-                    return;
-                }
-                let destinations = self.destinations(&object.name, services);
-                if destinations.is_empty() {
-                    Action::Unavailable
-                } else {
-                    forward(route, destinations)
-                }
-            }
-            RouteAction::Delegate(target) => match self.delegate(object, route, target, walk) {
-                Some(child) => {
-                    self.visited.insert(target.clone());
-                    self.walk(child, Some(&route.prefix), walk);
-                    return;
-                }
-                None => Action::Unavailable,
-            },
-        };
-        if !self.is_duplicate(object, route, walk) {
-            let name = format!("{}:{}", object.name, route.prefix).into();
-            let route_out = Route { name, prefix: route.prefix.clone(), action };
-            let reached = Reached { route: route_out, permit_insecure: route.permit_insecure };
-            walk.routes.insert(route.prefix.clone(), reached);
+        if let RouteAction::Delegate(target) = &route.action
+            && let Some(child) = self.delegate(object, route, target, walk)
+        {
+            self.visited.insert(target.clone());
+            self.walk(child, Some(&route.prefix), walk);
+            return;
         }
-    }
-
-    fn is_duplicate(&mut self, object: &IngressRoute, route: &lower::Route, walk: &Walk) -> bool {
-        let Some(first) = walk.routes.get(&route.prefix) else {
-            return false;
-        };
-        let field = route.field.field("match");
-        let message =
-            format!("match {:?} is already served by {}", route.prefix.as_str(), first.route.name);
-        let is_told = self
-            .diagnostics
-            .iter()
-            .rev()
-            .take(1)
-            .any(|d| d.code == Code::DuplicateMatch && d.field == field);
-        if !is_told {
-            self.report(Code::DuplicateMatch, &object.name, field, message);
+        if let Some(first) = walk.routes.get(&route.prefix) {
+            let prefix = route.prefix.as_str();
+            let message = format!("match {prefix:?} is already served by {}", first.route.name);
+            self.report(Code::DuplicateMatch, &object.name, route.field.field("match"), message);
+            return;
         }
-        true
+        let destinations = match &route.action {
+            RouteAction::Services(services) => self.destinations(&object.name, services),
+            RouteAction::Delegate(_) | RouteAction::Unavailable => Vec::new(),
+        };
+        let action = if destinations.is_empty() {
+            Action::Unavailable
+        } else {
+            forward(route, destinations)
+        };
+        let name = format!("{}:{}", object.name, route.prefix).into();
+        let reached = Reached {
+            route: Route { name, prefix: route.prefix.clone(), action },
+            permit_insecure: route.permit_insecure,
+        };
+        walk.routes.insert(route.prefix.clone(), reached);
     }
 
     /// The IngressRoute delegated to, if it can be followed.
