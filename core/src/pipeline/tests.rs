@@ -241,3 +241,57 @@ spec: {routes: [{match: /a, services: [{name: blue, port: 80}]}]}
         assert_eq!(told, [Code::DuplicateMatch], "{name}");
     }
 }
+
+#[test]
+fn the_owners_of_a_resource_are_those_of_its_hosts_each_once() {
+    let pair = rcgen::generate_simple_self_signed(["*.example.com".to_owned()]).unwrap();
+    let mut text = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: tls, namespace: demo}}\nstringData:\n  \
+         tls.crt: {:?}\n  tls.key: {:?}\n---\n",
+        pair.cert.pem(),
+        pair.signing_key.serialize_pem()
+    );
+    let tls = "tls: {secretName: tls}";
+    let routes = "routes: [{match: /, delegate: {name: child}}]";
+    let tcp = "tcpproxy: {services: [{name: blue, port: 80}]}";
+    for (name, tls, rest) in
+        [("one", tls, routes), ("two", "", routes), ("own-chain", "tls: {passthrough: true}", tcp)]
+    {
+        let root = format!(
+            "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\n\
+             metadata: {{name: {name}, namespace: demo}}\nspec:\n  virtualhost:\n    \
+             fqdn: {name}.example.com\n    {tls}\n  {rest}\n---\n"
+        );
+        text.push_str(&root);
+    }
+    text.push_str(
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\n\
+         metadata: {name: child, namespace: demo}\n\
+         spec: {routes: [{match: /, services: [{name: green, port: 80}]}]}\n---\n",
+    );
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(&format!(
+        "{text}{}",
+        WORLD.replace("name: green, port: 80", "name: x, port: 1")
+    )));
+    let owners = |key: &ResourceKey| -> Vec<String> {
+        pipeline.owners(key).iter().map(ToString::to_string).collect()
+    };
+    let green = pipeline
+        .resources()
+        .map(|r| &r.key)
+        .find(|key| key.kind == ResourceType::Cluster && key.name.starts_with("demo/green/"));
+    assert_eq!(
+        owners(green.expect("the child's cluster")),
+        [
+            "IngressRoute demo/child",
+            "IngressRoute demo/one",
+            "IngressRoute demo/two",
+            "Service demo/green"
+        ]
+    );
+    let warm = Bucket::of(&Fqdn::parse("one.example.com").unwrap()).key();
+    assert_eq!(owners(&warm), ["IngressRoute demo/child", "IngressRoute demo/one"]);
+    let https = ResourceKey::new(ResourceType::Listener, xds::HTTPS_LISTENER);
+    assert_eq!(owners(&https), ["IngressRoute demo/own-chain"]);
+}

@@ -317,13 +317,8 @@ impl Pipeline {
                 let Some(users) = self.shared.users.get(resource) else {
                     return Vec::new();
                 };
-                let mut owners: Vec<ObjectRef> = users
-                    .hosts
-                    .iter()
-                    .flat_map(|fqdn| self.owners_of_host(fqdn.as_str()))
-                    .collect();
+                let mut owners = self.owners_of_hosts(&users.hosts);
                 owners.push(users.cluster.service.of(Kind::Service));
-                owners.dedup();
                 owners
             }
             ResourceType::Endpoint => {
@@ -336,9 +331,18 @@ impl Pipeline {
                 }
             }
             ResourceType::Listener => {
-                self.chains.keys().flat_map(|fqdn| self.owners_of_host(fqdn.as_str())).collect()
+                match self.warmed.iter().find(|(bucket, _)| bucket.key() == *resource) {
+                    Some((_, hosts)) => self.owners_of_hosts(hosts),
+                    None => self.owners_of_hosts(self.chains.keys()),
+                }
             }
         }
+    }
+
+    /// Each once, in order.
+    fn owners_of_hosts<'a>(&self, hosts: impl IntoIterator<Item = &'a Fqdn>) -> Vec<ObjectRef> {
+        let owners = hosts.into_iter().flat_map(|fqdn| self.owners_of_host(fqdn.as_str()));
+        owners.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn owners_of_host(&self, host: &str) -> Vec<ObjectRef> {
