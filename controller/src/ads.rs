@@ -13,6 +13,7 @@
 
 mod cache;
 mod catalog;
+pub(crate) mod client_status;
 mod connection;
 mod kinds;
 mod message;
@@ -21,6 +22,8 @@ mod registry;
 mod server;
 mod services;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod sotw;
 mod stream;
 
@@ -227,6 +230,12 @@ impl Ads {
     /// Every connected Envoy, in the order of connecting.
     pub fn envoys(&self) -> Vec<EnvoyView> {
         self.shared.registry.envoys()
+    }
+
+    /// By node id, the newest revision that each connected Envoy has dealt with, together with all
+    /// before it. Clients that are no Envoy are left out.
+    pub fn progress(&self) -> BTreeMap<Arc<str>, u64> {
+        self.shared.registry.progress()
     }
 
     /// What the connected Envoys that ask for `key` have of it. Certificates are asked for when a

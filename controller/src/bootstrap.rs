@@ -29,6 +29,20 @@ pub enum Admin {
     Address(IpAddr, u16),
 }
 
+impl Admin {
+    /// What `--admin-address` and `--admin-port` name.
+    ///
+    /// # Errors
+    /// If an IP address comes without a port.
+    pub(crate) fn at(address: &str, port: Option<u16>) -> Result<Self, ArgsError> {
+        match (address.parse::<IpAddr>(), port) {
+            (Ok(address), Some(port)) => Ok(Self::Address(address, port)),
+            (Ok(address), None) => Err(ArgsError::AdminPortMissing(address)),
+            (Err(_), _) => Ok(Self::Socket(address.into())),
+        }
+    }
+}
+
 /// What an Envoy needs to know at its start.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
@@ -94,11 +108,7 @@ impl Bootstrap {
                 key: absolute(files.key),
             })
         };
-        let admin = match (args.admin_address.parse::<IpAddr>(), args.admin_port) {
-            (Ok(address), Some(port)) => Admin::Address(address, port),
-            (Ok(address), None) => return Err(ArgsError::AdminPortMissing(address)),
-            (Err(_), _) => Admin::Socket(args.admin_address.into()),
-        };
+        let admin = Admin::at(&args.admin_address, args.admin_port)?;
         Ok(Self {
             admin,
             xds_address: args.xds_address,

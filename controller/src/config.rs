@@ -2,7 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+pub use contour_cluster::access::Access;
+pub use contour_cluster::driver::Settings as Watch;
+use contour_core::name::ObjectName;
 use contour_core::pipeline::Options;
 
 use crate::source::Source;
@@ -65,4 +70,82 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The key of our certificate.
     pub key: PathBuf,
+}
+
+/// How the objects are read from a Kubernetes API server, and how status is written to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kubernetes {
+    /// How the API server is found.
+    pub access: Access,
+    /// Requests a second that may be made on average, reading and writing.
+    pub qps: f32,
+    /// Requests that may be made at once after a pause.
+    pub burst: u32,
+    /// Namespaces whose objects are read; empty for all.
+    pub watch_namespaces: Vec<Arc<str>>,
+    /// The namespace of the controller: of its Lease and of its Events.
+    pub namespace: Arc<str>,
+    /// How replicas agree on who writes status; `None` if this one always does.
+    pub election: Option<Election>,
+    /// Where the status says that hosts are served.
+    pub addresses: StatusAddresses,
+    /// How watches are made.
+    pub watch: Watch,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            qps: 100.0,
+            burst: 200,
+            watch_namespaces: Vec::new(),
+            namespace: "projectcontour".into(),
+            election: Some(Election::default()),
+            addresses: StatusAddresses::default(),
+            watch: Watch::default(),
+        }
+    }
+}
+
+/// How replicas agree, by a Lease, on which of them writes status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    /// How long a leader that is silent keeps its place.
+    pub lease_duration: Duration,
+    /// How long a leader tries to renew before it gives up by itself.
+    pub renew_deadline: Duration,
+    /// How often a leader renews and others look.
+    pub retry_period: Duration,
+    /// The Lease's name.
+    pub name: Arc<str>,
+    /// The Lease's namespace.
+    pub namespace: Arc<str>,
+}
+
+impl Default for Election {
+    fn default() -> Self {
+        Self {
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+            name: "leader-elect".into(),
+            namespace: "projectcontour".into(),
+        }
+    }
+}
+
+/// What an object's status names as the load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusAddresses {
+    /// The addresses in the status of Envoy's Service: namespace and name.
+    Service(ObjectName),
+    /// IP addresses or host names given by flag.
+    Fixed(Vec<Arc<str>>),
+}
+
+impl Default for StatusAddresses {
+    fn default() -> Self {
+        Self::Service(ObjectName::new("projectcontour", "envoy"))
+    }
 }

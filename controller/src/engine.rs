@@ -6,13 +6,14 @@
 //! - A finding is logged and told when it is new, not again.
 
 mod ledger;
+pub(crate) mod programs;
 pub(crate) mod query;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use contour_core::api::Timestamp;
+use contour_cluster::decode::Seen;
 use contour_core::diagnostic::{Code, Diagnostic, Severity};
 use contour_core::name::{FieldPath, ObjectRef};
 use contour_core::pipeline::{Change, Options, Outcome, Pipeline};
@@ -22,9 +23,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::ledger::{Difference, Ledger};
+use self::programs::{Programs, StatusParts, World, changed, told, until};
 use self::query::{Counts, ObjectLine, ObjectView, Query};
 use crate::ads::{Ads, Event};
 use crate::event::ControllerEvent;
+use crate::kubernetes::clock;
+use crate::kubernetes::peers::Answer;
 use crate::metrics::{Metrics, OfOperation, OfType};
 use crate::source::Batch;
 
@@ -46,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: broadcast::Sender<ControllerEvent>,
     pub(crate) synced: watch::Sender<bool>,
+    /// What it takes to write status, if there is anybody to write it to.
+    pub(crate) status: Option<StatusParts>,
 }
 
 /// Why an engine has ended by itself.
@@ -64,6 +70,7 @@ pub(crate) struct Engine {
     parts: Parts,
     pipeline: Pipeline,
     ledger: Ledger,
+    programs: Option<Programs>,
     revision: u64,
     /// What is to be published once the source is in sync; `None` from then on.
     held: Option<BTreeMap<ResourceKey, Option<Arc<Resource>>>>,
@@ -82,16 +89,24 @@ struct Report {
 
 impl Engine {
     /// An engine over an empty world.
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let programs = parts.status.take().map(Programs::new);
         let pipeline = Pipeline::new(parts.options.clone());
         let initial = pipeline.initial();
         Self {
             parts,
             pipeline,
             ledger: Ledger::default(),
+            programs,
             revision: 0,
             held: Some(initial.resources),
         }
+    }
+
+    /// What was made of the objects.
+    #[cfg(test)]
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 
     /// Works until `stop` is cancelled.
@@ -105,10 +120,13 @@ impl Engine {
         stop: CancellationToken,
     ) -> Result<(), EngineError> {
         let mut events = self.parts.ads.events();
-        let mut clock = tokio::time::interval(CLOCK);
-        clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval(CLOCK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut queries_open = true;
+        let mut leading = self.programs.as_ref().map(Programs::leading);
+        let mut answers = self.programs.as_mut().and_then(Programs::take_answers);
         loop {
+            let wake = self.programs.as_ref().and_then(Programs::wake);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -129,19 +147,27 @@ impl Engine {
                     let gathered = gather(first, &mut batches);
                     self.apply(gathered);
                 }
-                _ = clock.tick() => self.apply(Batch {
-                    changes: vec![Change::Clock(now())],
+                _ = ticks.tick() => self.apply(Batch {
+                    changes: vec![Change::Clock(clock().0)],
                     ..Batch::default()
                 }),
+                () = changed(leading.as_mut()) => {
+                    if let Some(programs) = &mut self.programs {
+                        programs.look_who_leads(self.revision);
+                    }
+                }
+                answer = told(answers.as_mut()) => self.take_in(answer),
+                () = until(wake) => self.judge(),
             }
         }
     }
 
-    fn apply(&mut self, batch: Batch) {
+    pub(crate) fn apply(&mut self, batch: Batch) {
         let started = Instant::now();
         let mut report =
             Report { synced: batch.synced && self.held.is_some(), ..Report::default() };
         let loose = self.note(&batch.changes, &mut report.objects);
+        let seen = self.see(batch.seen);
         for (object, spans) in batch.places {
             match spans {
                 Some(spans) => self.ledger.place(object, spans),
@@ -157,7 +183,19 @@ impl Engine {
         report.units = outcome.units;
         self.find(&outcome, loose, &mut report);
         self.parts.metrics.units.inc_by(outcome.units as u64);
+        let concerned = self.concerned(&outcome);
         self.publish(outcome.resources, &mut report);
+        if let Some(programs) = &mut self.programs {
+            for object in seen.iter().chain(&concerned) {
+                programs.touch(object, self.revision);
+            }
+            if let Some(addresses) = batch.addresses {
+                programs.set_addresses(addresses, self.revision);
+            }
+            if report.synced {
+                programs.synced(self.revision);
+            }
+        }
         let elapsed = started.elapsed();
         self.parts.metrics.apply_duration.observe(elapsed.as_secs_f64());
         for (file, problems) in batch.problems {
@@ -191,12 +229,22 @@ impl Engine {
                 self.ledger.exists(&object);
             } else {
                 self.ledger.gone(&object);
+                if let Some(programs) = &mut self.programs {
+                    programs.gone(&object);
+                }
             }
             let diagnostics = diagnostics.map_or_else(|| Arc::from([]), Arc::clone);
             loose.insert(object.clone(), diagnostics);
             objects.insert(object);
         }
         loose
+    }
+
+    /// Notes how the API server has objects, before anything is said of them: an Event names its
+    /// object's UID. One that is gone again is not noted.
+    fn see(&mut self, mut seen: Vec<(ObjectRef, Seen)>) -> Vec<ObjectRef> {
+        seen.retain(|(object, _)| self.ledger.knows(object));
+        self.programs.as_mut().map_or_else(Vec::new, |programs| programs.seen(seen))
     }
 
     /// Finds out which findings are new. The pipeline tells those about objects that have a
@@ -231,6 +279,36 @@ impl Engine {
             let object = diagnostic.object.as_ref().map(tracing::field::display);
             let code = diagnostic.code.as_str();
             tracing::info!(code, object, "no longer stands: {}", diagnostic.message);
+        }
+        if let Some(programs) = &self.programs {
+            programs.note_findings(&report.difference.new, false);
+            programs.note_findings(&report.difference.mended, true);
+        }
+    }
+
+    /// The objects of whose status there may be something new to say.
+    fn concerned(&self, outcome: &Outcome) -> BTreeSet<ObjectRef> {
+        if !self.programs.as_ref().is_some_and(Programs::is_on) {
+            return BTreeSet::new();
+        }
+        let keys = outcome.resources.keys().filter(|key| key.kind != ResourceType::Endpoint);
+        let owners = keys.flat_map(|key| self.pipeline.owners(key));
+        owners.chain(outcome.statuses.keys().cloned()).collect()
+    }
+
+    /// Another replica has told what its Envoys have.
+    fn take_in(&mut self, answer: Answer) {
+        if let Some(programs) = &mut self.programs {
+            let (pipeline, ads, ledger) = (&self.pipeline, &self.parts.ads, &self.ledger);
+            programs.answered(&World { pipeline, ads, ledger }, answer);
+        }
+    }
+
+    /// Says what there is to say of objects that waited for Envoys.
+    fn judge(&mut self) {
+        if let Some(programs) = &mut self.programs {
+            let (pipeline, ads, ledger) = (&self.pipeline, &self.parts.ads, &self.ledger);
+            programs.judge(&World { pipeline, ads, ledger });
         }
     }
 
@@ -333,12 +411,16 @@ impl Engine {
 
     /// The xDS server logs what concerns connections; what concerns objects is logged here.
     fn hear(&mut self, event: Event) {
+        if let Some(programs) = &mut self.programs {
+            programs.hurry();
+        }
         match event {
             Event::Connected { node } => {
                 self.send(ControllerEvent::Connected { node });
             }
             Event::Disconnected { node } => {
-                self.ledger.disconnected(&node);
+                let relieved = self.ledger.disconnected(&node);
+                self.touch(&relieved);
                 self.send(ControllerEvent::Disconnected { node });
             }
             Event::Refused { node, message } => {
@@ -353,6 +435,7 @@ impl Engine {
             Event::Rejected { node, key, message, .. } => self.reject(node, key, message),
             Event::Recovered { node, key } => {
                 let objects = self.ledger.recovered(&key, &node);
+                self.touch(&objects);
                 tracing::info!(node = %node, resource = %key, "an Envoy accepts again");
                 self.send(ControllerEvent::Recovered { node, resource: key, objects });
             }
@@ -372,7 +455,25 @@ impl Engine {
             objects = names.join(", "),
             "an Envoy rejected what an object was turned into; its last good form stays in force: {message}"
         );
+        self.touch(&objects);
+        if let Some(programs) = &self.programs {
+            for object in &objects {
+                let text = format!(
+                    "Envoy {node} rejected {key}, so what it had before stays in force: {message}"
+                );
+                programs.note_rejection(object, text);
+            }
+        }
         self.send(ControllerEvent::Rejected { node, resource: key, objects, message });
+    }
+
+    /// What Envoys say of these objects differs.
+    fn touch(&mut self, objects: &[ObjectRef]) {
+        if let Some(programs) = &mut self.programs {
+            for object in objects {
+                programs.touch(object, self.revision);
+            }
+        }
     }
 
     /// Whoever asked may have gone away meanwhile.
@@ -445,6 +546,7 @@ impl Engine {
             resources: ResourceType::ALL.into_iter().map(|k| (k, 0)).collect(),
             rejected: self.ledger.rejections().len(),
             source_problems: self.ledger.file_problems(),
+            status_waiting: self.programs.as_ref().map_or(0, Programs::waiting),
             ..Counts::default()
         };
         for (object, status) in self.pipeline.statuses() {
@@ -467,15 +569,11 @@ fn gather(first: Batch, batches: &mut mpsc::Receiver<Batch>) -> Batch {
         all.places.extend(next.places);
         all.problems.extend(next.problems);
         all.files.extend(next.files);
+        all.seen.extend(next.seen);
+        all.addresses = next.addresses.or(all.addresses);
         all.synced |= next.synced;
     }
     all
-}
-
-fn now() -> Timestamp {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
-    let seconds = elapsed.map_or(0, |d| d.as_secs());
-    Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
 /// The owner of the object must act, not the operator of the controller: so a warning at most.

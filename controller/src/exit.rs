@@ -48,9 +48,9 @@ exits! {
     AddressInUse 4
         "An address to listen on is in use or cannot be bound."
         "Stop the other process, or choose another address or port with the flag that the message names.";
-    NotBuilt 5
-        "What is asked for is not built yet."
-        "See the message for what there is instead.";
+    Kubernetes 6
+        "The Kubernetes API server refused what a command needs of it, or cannot be reached. `serve` does not end for it, but waits."
+        "See the message: correct the kubeconfig or the context, or grant the permission that it names.";
     Interrupted 130
         "A second signal arrived while the first was still being obeyed; the process ended at once."
         "Nothing; Envoys keep serving what they hold.";

@@ -29,6 +29,8 @@ labels! {
     OfState { kind, state }
     OfSeverity { severity }
     OfOperation { operation }
+    OfWrite { outcome }
+    OfRequest { kind, request }
 }
 
 /// A resource type: `cds`, `eds`, …
@@ -112,6 +114,26 @@ metrics! {
         "Resources rejected by Envoys, by xDS type";
     missed_events: Counter = Counter::default(), "counter" "contour_missed_events_total" []
         "Reports about Envoys that were dropped because they came faster than they were read";
+    kubernetes_requests: Family<OfRequest, Counter> = Family::default(), "counter" "contour_kubernetes_requests_total" ["kind", "request"]
+        "Requests by which objects are read, by kind and request: list, watch, or failure for those of them that failed";
+    watching: Family<OfKind, Gauge> = Family::default(), "gauge" "contour_kubernetes_watching" ["kind"]
+        "Whether objects of a kind are being watched everywhere they should be; if not, what was last known of them stays in force";
+    unreadable_objects: Counter = Counter::default(), "counter" "contour_kubernetes_unreadable_objects_total" []
+        "Objects of which not even the name could be read";
+    healed_objects: Counter = Counter::default(), "counter" "contour_kubernetes_healed_objects_total" []
+        "Objects that a comparison with the API server found to differ although no event had said so";
+    leader: Gauge = Gauge::default(), "gauge" "contour_leader" []
+        "Whether this replica leads and writes status";
+    status_writes: Family<OfWrite, Counter> = Family::default(), "counter" "contour_status_writes_total" ["outcome"]
+        "Writes of objects' statuses, by outcome: written, conflict, forbidden, failed, gone or invalid";
+    status_unchanged: Counter = Counter::default(), "counter" "contour_status_unchanged_total" []
+        "Statuses that were not written because the object has them already";
+    status_waiting: Gauge = Gauge::default(), "gauge" "contour_status_waiting" []
+        "Objects whose status waits to be written";
+    status_duration: Histogram = durations(), "histogram" "contour_status_write_duration_seconds" []
+        "Time that the API server takes to write a status";
+    events: Family<OfWrite, Counter> = Family::default(), "counter" "contour_events_total" ["outcome"]
+        "Kubernetes Events for owners of objects, by outcome: written, failed or dropped";
     process_cpu: Counter<f64, AtomicU64> = Counter::default(), "counter" "process_cpu_seconds_total" []
         "Processor time used by the process, user and system, in seconds";
     process_memory: Gauge = Gauge::default(), "gauge" "process_resident_memory_bytes" []

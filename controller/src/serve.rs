@@ -16,11 +16,14 @@
 //! # }
 //! ```
 
+mod source;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contour_cluster::access::AccessError;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -35,8 +38,7 @@ use crate::event::ControllerEvent;
 use crate::exit::Exit;
 use crate::metrics::Metrics;
 use crate::shutdown::Signals;
-use crate::source::directory::Directory;
-use crate::source::{Batch, Source, SourceError};
+use crate::source::{Batch, SourceError};
 use crate::tls::{self, TlsError};
 
 pub use crate::engine::Rewrite;
@@ -73,6 +75,9 @@ pub enum StartError {
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// There is no way to the API server.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// An address could not be bound.
     #[error("cannot listen on {address} ({what}): {source}; choose another with {flag}")]
     Bind {
@@ -97,7 +102,7 @@ impl StartError {
     /// How the process ends for it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Source(_) | Self::Tls(_) => Exit::Unreadable,
+            Self::Source(_) | Self::Access(_) | Self::Tls(_) => Exit::Unreadable,
             Self::Bind { .. } => Exit::AddressInUse,
             Self::Thread(_) => Exit::Failed,
         }
@@ -164,7 +169,8 @@ impl Controller {
         let (synced, in_sync) = watch::channel(false);
         let (queries, inquiries) = mpsc::channel(QUERIES);
         let mut tasks = Tasks::new();
-        let batches = source(config.source, &mut tasks, &stop)?;
+        let started = source::Started { metrics: &metrics, security: &config.security };
+        let (batches, status) = started.start(config.source, &mut tasks, &stop).await?;
         let parts = Parts {
             options: config.options,
             ads: ads.clone(),
@@ -172,6 +178,7 @@ impl Controller {
             metrics: Arc::clone(&metrics),
             events: events.clone(),
             synced,
+            status,
         };
         engine(parts, (batches, inquiries), &mut tasks, &stop)?;
         let readiness = Arc::new(Readiness {
@@ -312,43 +319,6 @@ async fn listener(
 /// A listener that was bound has an address; should the system not tell, it is the one asked for.
 fn address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
-}
-
-/// Starts the source; its batches come out at the other end.
-fn source(
-    source: Source,
-    tasks: &mut Tasks,
-    stop: &CancellationToken,
-) -> Result<mpsc::Receiver<Batch>, StartError> {
-    let (sender, batches) = mpsc::channel(BATCHES);
-    let stop = stop.clone();
-    match source {
-        Source::Directory(path) => {
-            let directory = Directory::start(&path, sender)?;
-            // That the thread ends shows in the engine, which has nobody left to hear from.
-            tasks.spawn(async move {
-                stop.cancelled().await;
-                drop(directory);
-                ("the directory watcher", Ok(()))
-            });
-        }
-        Source::Channel(mut changes) => {
-            tasks.spawn(async move {
-                let mut synced = true;
-                while let Some(Some(changes)) = stop.run_until_cancelled(changes.recv()).await {
-                    let batch =
-                        Batch { changes, synced: std::mem::take(&mut synced), ..Batch::default() };
-                    if sender.send(batch).await.is_err() {
-                        break;
-                    }
-                }
-                // The last state stays in force after the channel was closed.
-                stop.cancelled().await;
-                ("the channel of changes", Ok(()))
-            });
-        }
-    }
-    Ok(batches)
 }
 
 /// Runs the engine on a thread of its own: a large batch keeps it busy for longer than a task may

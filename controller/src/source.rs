@@ -1,21 +1,28 @@
 //! Where objects come from.
 
 pub mod directory;
+pub(crate) mod kubernetes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use contour_cluster::decode::Seen;
 use contour_core::diagnostic::Diagnostic;
 use contour_core::manifest::Spans;
 use contour_core::name::ObjectRef;
 use contour_core::pipeline::Change;
+use contour_core::status::Address;
 use tokio::sync::mpsc;
+
+use crate::config::Kubernetes;
 
 /// Where objects come from.
 #[derive(Debug)]
 pub enum Source {
     /// Manifests in a directory and its subdirectories, watched.
     Directory(PathBuf),
+    /// A Kubernetes API server.
+    Kubernetes(Box<Kubernetes>),
     /// Changes made by the program itself. The source counts as in sync after the first batch,
     /// which may be empty. Closing the channel keeps the last state in force.
     Channel(mpsc::Receiver<Vec<Change>>),
@@ -32,6 +39,10 @@ pub struct Batch {
     pub problems: Vec<(Arc<str>, Vec<Diagnostic>)>,
     /// The files that were read or went away.
     pub files: Vec<Arc<str>>,
+    /// What a writer of statuses must know of objects that changed.
+    pub(crate) seen: Vec<(ObjectRef, Seen)>,
+    /// Where hosts are served, if that differs.
+    pub(crate) addresses: Option<Vec<Address>>,
     /// Whether the source has now told all that there was when it started.
     pub synced: bool,
 }
@@ -42,6 +53,8 @@ impl Batch {
         self.changes.is_empty()
             && self.places.is_empty()
             && self.problems.is_empty()
+            && self.seen.is_empty()
+            && self.addresses.is_none()
             && !self.synced
     }
 }

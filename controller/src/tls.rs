@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::ads::TlsProvider;
 use crate::config::TlsFiles;
@@ -71,36 +71,67 @@ fn stamps(files: &TlsFiles) -> [Option<(SystemTime, u64)>; 3] {
     })
 }
 
-fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
-    let unusable = |reason: &dyn std::fmt::Display| TlsError::Certificate {
-        path: files.certificate.clone(),
-        reason: reason.to_string(),
-    };
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(&files.ca, "the certificate authority")? {
-        roots.add(authority).map_err(|error| TlsError::File {
-            what: "the certificate authority",
-            path: files.ca.clone(),
+/// What the files hold.
+struct Parts {
+    roots: RootCertStore,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Parts {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&files.ca, "the certificate authority")? {
+            roots.add(authority).map_err(|error| TlsError::File {
+                what: "the certificate authority",
+                path: files.ca.clone(),
+                reason: error.to_string(),
+            })?;
+        }
+        let chain = certificates(&files.certificate, "the certificate")?;
+        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::File {
+            what: "the key",
+            path: files.key.clone(),
             reason: error.to_string(),
         })?;
+        Ok(Self { roots, chain, key })
     }
-    let chain = certificates(&files.certificate, "the certificate")?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| TlsError::File {
-        what: "the key",
-        path: files.key.clone(),
-        reason: error.to_string(),
-    })?;
+}
+
+fn unusable(files: &TlsFiles, reason: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Certificate { path: files.certificate.clone(), reason: reason.to_string() }
+}
+
+/// How this replica speaks to another: with its own certificate, to one of the same authority.
+///
+/// # Errors
+/// If the files cannot be used.
+pub(crate) fn client(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
+    let Parts { roots, chain, key } = Parts::read(files)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| unusable(files, &error))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| unusable(files, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+    let Parts { roots, chain, key } = Parts::read(files)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
-            .map_err(|error| unusable(&error))?;
+            .map_err(|error| unusable(files, &error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| unusable(&error))?
+        .map_err(|error| unusable(files, &error))?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
-        .map_err(|error| unusable(&error))?;
+        .map_err(|error| unusable(files, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }

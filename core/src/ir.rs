@@ -14,6 +14,8 @@ pub use certificate::{Certificate, CertificateAuthority, CertificateError, KeyEr
 pub use path::{PathError, PathPrefix};
 
 use crate::name::{Fqdn, ObjectName};
+use crate::options::Upstream;
+pub use crate::options::{CircuitBreakers, TlsVersion};
 
 /// A host with everything that answers for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +62,6 @@ pub enum Tls {
 pub struct TlsProfile {
     /// The lowest version accepted.
     pub minimum_version: TlsVersion,
-}
-
-/// A TLS version that is still served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    #[default]
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
 }
 
 /// A match and what answers it.
@@ -162,8 +154,10 @@ pub struct Cluster {
     pub health_check: Option<HealthCheck>,
     /// How to verify the endpoints' certificates, where they speak TLS.
     pub validation: Option<Validation>,
-    /// Limits.
+    /// Limits of its own.
     pub circuit_breakers: CircuitBreakers,
+    /// Settings that hold for all clusters.
+    pub settings: Arc<Upstream>,
 }
 
 /// Names the endpoints of a port of a Service.
@@ -245,19 +239,6 @@ pub struct Validation {
     pub authority: Arc<CertificateAuthority>,
     /// The DNS name that the certificate must have.
     pub subject_name: Fqdn,
-}
-
-/// Limits of a cluster; `None` for Envoy's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CircuitBreakers {
-    /// Connections.
-    pub max_connections: Option<u32>,
-    /// Requests that wait for a connection.
-    pub max_pending_requests: Option<u32>,
-    /// Requests under way.
-    pub max_requests: Option<u32>,
-    /// Retries under way.
-    pub max_retries: Option<u32>,
 }
 
 /// The endpoints of a port of a Service.

@@ -14,4 +14,5 @@ pub mod lower;
 pub mod store;
 pub mod resolve;
 pub mod xds;
+pub mod status;
 pub mod pipeline;

@@ -11,6 +11,7 @@ mod secret;
 mod service;
 
 pub use delegation::Delegation;
+pub use duration::parse as go_duration;
 pub use endpointslice::{EndpointSlice, Ready};
 pub use ingressroute::{
     IngressRoute, Root, RootTls, Route, RouteAction, SecretName, Service as Destination, TcpAction,

@@ -9,12 +9,13 @@ mod tree;
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 pub use spans::Spans;
 use tree::{Documents, Fault, Place};
 
 use crate::api::Object;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::name::{FieldPath, ObjectRef};
+use crate::name::{FieldPath, Kind, ObjectRef};
 
 /// Limits of what is read; beyond them the text is refused, unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,26 +85,31 @@ impl Document {
 /// # Guarantees
 /// Every error has a place. No message shows a value of a Secret.
 pub fn read(file: &str, text: &str, limits: Limits) -> Manifest {
+    read_implied(file, text, None, limits)
+}
+
+/// Reads an object as an API server sends it: JSON, in which items of a list do not say their
+/// kind. What is wrong is told without places, since nobody sees the text.
+pub fn read_sent(kind: Kind, text: &str, limits: Limits) -> Manifest {
+    let mut manifest = read_implied("", text, Some(kind), limits);
+    let within = manifest.documents.iter_mut().flat_map(|d| &mut d.diagnostics);
+    for diagnostic in within.chain(&mut manifest.diagnostics) {
+        diagnostic.location = None;
+    }
+    manifest
+}
+
+fn read_implied(file: &str, text: &str, implied: Option<Kind>, limits: Limits) -> Manifest {
     let file: Arc<str> = file.into();
     let mut manifest = Manifest { complete: true, ..Manifest::default() };
-    if text.len() > limits.bytes {
-        let fault = Fault {
-            code: Code::ManifestTooLarge,
-            place: START,
-            message: format!(
-                "the text has {} bytes, of which at most {} are read",
-                text.len(),
-                limits.bytes
-            ),
-            hint: None,
-        };
+    if let Some(fault) = too_large(text, limits) {
         manifest.diagnostics.push(object::nameless(&file, fault));
         manifest.complete = false;
         return manifest;
     }
     for tree in Documents::new(text, limits) {
         match tree {
-            Ok(tree) => object::read(&file, &tree, &mut manifest),
+            Ok(tree) => object::read(&file, &tree, implied, &mut manifest),
             Err(fault) => {
                 manifest.diagnostics.push(object::nameless(&file, fault));
                 manifest.complete = false;
@@ -111,6 +117,68 @@ pub fn read(file: &str, text: &str, limits: Limits) -> Manifest {
         }
     }
     manifest
+}
+
+/// Reads a text of one YAML or JSON document that is a mapping of settings, by the rules of
+/// [`read`] and as strictly as can be: unknown fields are errors. A text without content is an
+/// empty mapping.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the text, each with its field and its place.
+pub fn settings<T>(file: &str, text: &str, limits: Limits) -> Result<T, Vec<Diagnostic>>
+where
+    T: for<'de> Deserialize<'de> + Default,
+{
+    let file: Arc<str> = file.into();
+    let told = |fault| vec![object::nameless(&file, fault)];
+    if let Some(fault) = too_large(text, limits) {
+        return Err(told(fault));
+    }
+    let mut documents = Documents::new(text, limits);
+    let Some(tree) = documents.next().transpose().map_err(told)? else {
+        return Ok(T::default());
+    };
+    if let Some(next) = documents.next() {
+        let next = next.map_err(told)?;
+        let place = next.root().and_then(|root| next.node(root)).map_or(START, |n| n.place);
+        return Err(told(Fault {
+            code: Code::ManifestType,
+            place,
+            message: "a second document begins here".to_owned(),
+            hint: Some("Write all settings into one document.".to_owned()),
+        }));
+    }
+    let Some(root) = tree.root().filter(|root| !tree.is_null(*root)) else {
+        return Ok(T::default());
+    };
+    let (settings, mut issues) = decode::decode_settings(&tree, root);
+    let flaws = object::flaws_by_node(&tree);
+    object::collect_flaws(&tree, &flaws, root, &FieldPath::root(), &mut issues);
+    match settings {
+        Some(settings) if issues.is_empty() => Ok(settings),
+        _ => {
+            issues.sort_by_key(|issue| (issue.fault.place.line, issue.fault.place.column));
+            Err(issues.into_iter().map(|issue| object::of_field(&file, issue)).collect())
+        }
+    }
+}
+
+/// The name among `candidates` that is so near to `name` that it was probably meant.
+pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    suggest::nearest(name, candidates)
+}
+
+fn too_large(text: &str, limits: Limits) -> Option<Fault> {
+    (text.len() > limits.bytes).then(|| Fault {
+        code: Code::ManifestTooLarge,
+        place: START,
+        message: format!(
+            "the text has {} bytes, of which at most {} are read",
+            text.len(),
+            limits.bytes
+        ),
+        hint: None,
+    })
 }
 
 /// The place of a text as a whole.

@@ -14,6 +14,7 @@ use crate::name::{Fqdn, Kind, ObjectRef};
 pub use crate::options::{Bind, Options, TlsLayout};
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
+pub use crate::status::{ObjectStatus, State};
 use crate::store::{Fact, Store};
 use crate::xds::{self, Bucket, Chain, Resource, ResourceKey};
 
@@ -40,37 +41,6 @@ pub struct Outcome {
     pub statuses: BTreeMap<ObjectRef, Option<Arc<ObjectStatus>>>,
     /// How many units were computed again: the work that the change cost.
     pub units: usize,
-}
-
-/// What became of an object, before any Envoy has said anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectStatus {
-    /// Whether it is served.
-    pub state: State,
-    /// Everything to tell its owner, errors first.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// The `currentStatus` of an IngressRoute, contour-compatible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Served whole.
-    Valid,
-    /// At least one error; what is right of it is served.
-    Invalid,
-    /// No root delegates to it.
-    Orphaned,
-}
-
-impl State {
-    /// The word as IngressRoute's `currentStatus` has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::Orphaned => "orphaned",
-        }
-    }
 }
 
 /// The single writer of the world.

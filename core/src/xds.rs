@@ -4,6 +4,7 @@
 //! and a RouteConfiguration for each host, certificates on demand by SNI
 //! (docs/ARCHITECTURE.md).
 
+mod accesslog;
 mod cluster;
 mod endpoint;
 mod fold;

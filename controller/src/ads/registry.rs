@@ -80,6 +80,17 @@ impl Registry {
         self.open().into_iter().map(view).collect()
     }
 
+    /// By node id, the newest revision that each Envoy has dealt with on each of its streams.
+    pub(super) fn progress(&self) -> BTreeMap<Arc<str>, u64> {
+        let mut progress = BTreeMap::new();
+        for peer in self.open().into_iter().filter(|peer| peer.node.version.is_some()) {
+            let at = peer.session.in_sync();
+            let slowest = progress.entry(Arc::clone(&peer.node.id)).or_insert(at);
+            *slowest = at.min(*slowest);
+        }
+        progress
+    }
+
     pub(super) fn holders(&self, key: &ResourceKey, catalog: &Catalog) -> Vec<Holder> {
         let holder = |peer: Arc<Peer>| {
             let (state, version) = peer.session.state_of(key, catalog)?;

@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::service::listener::v3::listener_discovery_service_se
 use envoy_types::pb::envoy::service::route::v3::route_discovery_service_server as rds;
 use envoy_types::pb::envoy::service::route::v3::scoped_routes_discovery_service_server as srds;
 use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server as sds;
+use envoy_types::pb::envoy::service::status::v3::client_status_discovery_service_server as csds;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -39,6 +40,10 @@ impl Services {
         Self { server, shutdown }
     }
 
+    pub(super) fn server(&self) -> &Ads {
+        &self.server
+    }
+
     pub(super) fn routes(self) -> Routes {
         /// A service with room for large requests.
         macro_rules! served {
@@ -54,6 +59,7 @@ impl Services {
             .add_service(served!(rds::RouteDiscoveryServiceServer))
             .add_service(served!(srds::ScopedRoutesDiscoveryServiceServer))
             .add_service(served!(sds::SecretDiscoveryServiceServer))
+            .add_service(served!(csds::ClientStatusDiscoveryServiceServer))
     }
 
     fn delta(

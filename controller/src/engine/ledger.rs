@@ -173,12 +173,16 @@ impl Ledger {
         }
     }
 
-    /// An Envoy went away, and what it said with it.
-    pub(crate) fn disconnected(&mut self, node: &str) {
+    /// An Envoy went away, and what it said with it. Returns the objects concerned.
+    pub(crate) fn disconnected(&mut self, node: &str) -> Vec<ObjectRef> {
+        let mut relieved = Vec::new();
         self.rejections.retain(|_, rejection| {
-            rejection.messages.remove(node);
+            if rejection.messages.remove(node).is_some() {
+                relieved.extend(rejection.owners.iter().cloned());
+            }
             !rejection.messages.is_empty()
         });
+        relieved
     }
 
     /// The resources that an Envoy has rejected.

@@ -55,6 +55,7 @@ pub(crate) struct Counts {
     pub(crate) resources: BTreeMap<ResourceType, usize>,
     pub(crate) rejected: usize,
     pub(crate) source_problems: usize,
+    pub(crate) status_waiting: usize,
 }
 
 /// Asks the engine. `None` means that the engine has ended.

@@ -23,3 +23,8 @@ fn the_document_of_metrics_is_up_to_date() {
 fn the_document_of_exit_codes_is_up_to_date() {
     check("exit-codes.md", &contour::exit::markdown());
 }
+
+#[test]
+fn the_document_of_the_configuration_file_is_up_to_date() {
+    check("configuration.md", &contour::configuration::markdown());
+}

@@ -10,8 +10,8 @@ use contour::exit::Exit;
 
 use crate::support::{PATIENCE, get, service};
 
-/// A `contour serve`, killed when dropped.
-struct Process {
+/// A `contour`, killed when dropped.
+pub(crate) struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
     seen: String,
@@ -40,7 +40,7 @@ const FREE: [&str; 9] = [
 ];
 
 impl Process {
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_contour"))
             .args(flags)
             .env_clear()
@@ -66,7 +66,7 @@ impl Process {
     }
 
     /// A line of the log with these words, waited for if it is not there yet.
-    fn until(&mut self, words: &str) -> serde_json::Value {
+    pub(crate) fn until(&mut self, words: &str) -> serde_json::Value {
         let mut found = self.seen.lines().find(|l| l.contains(words)).map(str::to_owned);
         while found.is_none() {
             let mut line = String::new();
@@ -78,21 +78,21 @@ impl Process {
         serde_json::from_str(&found.unwrap_or_default()).unwrap()
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits for the end; returns the code and all that was logged.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         while self.log.read_line(&mut self.seen).unwrap() > 0 {}
         let status = self.child.wait().unwrap();
         (status.code().expect("no signal ended it"), self.seen.clone())
     }
 }
 
-fn code(exit: Exit) -> i32 {
+pub(crate) fn code(exit: Exit) -> i32 {
     exit.code().into()
 }
 
@@ -114,8 +114,15 @@ fn wrong_flags_are_refused_with_what_to_do() {
         garbage,
     ];
     for (flags, exit, words) in [
-        (&["serve", "--insecure"][..], Exit::NotBuilt, "--source DIR"),
-        (&["serve", "--source", source], Exit::Usage, "--contour-cafile"),
+        (&["serve", "--source", source][..], Exit::Usage, "--contour-cafile"),
+        (&["serve", "--source", source, "--incluster"], Exit::Usage, "--incluster"),
+        (&["serve", "--contour-config-name", "x"], Exit::Usage, "--config-path"),
+        (
+            &["serve", "--insecure", "--root-namespaces=a", "--watch-namespaces=b"],
+            Exit::Usage,
+            "names a, which",
+        ),
+        (&[&FREE[..], &["--source", source, "-c", missing]].concat(), Exit::Unreadable, missing),
         (&["serve", "--no-such-flag"], Exit::Usage, "--no-such-flag"),
         (&["serve", "--xds-port", "70000"], Exit::Usage, "--xds-port"),
         (&["serve", "--xds-address", "somewhere"], Exit::Usage, "--xds-address"),
@@ -185,4 +192,89 @@ fn findings_are_logged_once_with_their_place() {
     process.signal("-TERM");
     let (_, log) = process.end();
     assert_eq!(log.matches("CTR301").count(), 1, "{log}");
+}
+
+#[test]
+fn all_that_is_wrong_with_the_configuration_file_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("contour.yaml");
+    std::fs::write(&file, "tls:\n  ciphers: []\nunheard: 1\ntimeouts: {connect-timeout: soon}\n")
+        .unwrap();
+    let flags = ["--source", dir.path().to_str().unwrap(), "-c", file.to_str().unwrap()];
+    let (ended, log) = Process::start(&[&FREE[..], &flags[..]].concat()).end();
+    assert_eq!(ended, code(Exit::Unreadable), "{log}");
+    for place in [":2:3: tls.ciphers: ", ":3:1: unheard: ", ":4:29: timeouts.connect-timeout: "] {
+        assert!(log.contains(&format!("{}{place}", file.display())), "{place}: {log}");
+    }
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn keys_without_effect_are_named_in_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("contour.conf");
+    std::fs::write(&file, "compression: {algorithm: gzip}\ntracing: {serviceName: x}\n").unwrap();
+    let flags = ["--source", dir.path().to_str().unwrap(), "-c", file.to_str().unwrap()];
+    let mut process = Process::start(&[&FREE[..], &flags[..]].concat());
+    let line = process.until("without effect");
+    let message = line["message"].as_str().unwrap();
+    assert!(message.contains("compression.algorithm, tracing.serviceName"), "{message}");
+    process.until("in sync");
+}
+
+#[test]
+fn help_names_every_flag_of_contour() {
+    let help = Command::new(env!("CARGO_BIN_EXE_contour")).args(["serve", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    for flag in [
+        "accesslog-format",
+        "config-path",
+        "contour-config-name",
+        "contour-cafile",
+        "contour-cert-file",
+        "contour-key-file",
+        "debug",
+        "debug-http-address",
+        "debug-http-port",
+        "disable-feature",
+        "disable-leader-election",
+        "envoy-http-access-log",
+        "envoy-https-access-log",
+        "envoy-service-http-address",
+        "envoy-service-http-port",
+        "envoy-service-https-address",
+        "envoy-service-https-port",
+        "envoy-service-name",
+        "envoy-service-namespace",
+        "health-address",
+        "health-port",
+        "http-address",
+        "http-port",
+        "incluster",
+        "kubeconfig",
+        "ingress-class-name",
+        "ingress-status-address",
+        "insecure",
+        "kubernetes-client-burst",
+        "kubernetes-client-qps",
+        "kubernetes-debug",
+        "leader-election-lease-duration",
+        "leader-election-renew-deadline",
+        "leader-election-retry-period",
+        "leader-election-resource-name",
+        "leader-election-resource-namespace",
+        "root-namespaces",
+        "stats-address",
+        "stats-port",
+        "use-proxy-protocol",
+        "watch-namespaces",
+        "xds-address",
+        "xds-port",
+    ] {
+        let named = help.lines().any(|line| {
+            line.split([' ', '[', '=']).any(|word| word.strip_prefix("--") == Some(flag))
+        });
+        assert!(named, "--{flag}:\n{help}");
+    }
+    assert!(!help.contains("ingressroute-root-namespaces"), "{help}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 const SECONDS_MAX: f64 = 366.0 * 24.0 * 3600.0;
 
 /// Reads a positive duration or zero; `None` if the text is none or is longer than a year.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

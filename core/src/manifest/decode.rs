@@ -58,19 +58,42 @@ pub(super) fn decode<T>(tree: &Tree<'_>, root: NodeId, kind: Kind) -> (Option<T>
 where
     T: for<'de> Deserialize<'de>,
 {
+    let (object, found) = attempt(tree, root, Some(kind), MAX_ATTEMPTS);
+    let sound = found.iter().all(|i| i.fault.code == Code::UnknownField);
+    (object.filter(|_| sound), found)
+}
+
+/// Decodes settings at `root`; `None` if there is any fault, an unknown field among them.
+pub(super) fn decode_settings<T>(tree: &Tree<'_>, root: NodeId) -> (Option<T>, Vec<Issue>)
+where
+    T: for<'de> Deserialize<'de>,
+{
+    let (settings, found) = attempt(tree, root, None, MAX_FAULTS);
+    (settings.filter(|_| found.is_empty()), found)
+}
+
+fn attempt<T>(
+    tree: &Tree<'_>,
+    root: NodeId,
+    kind: Option<Kind>,
+    attempts: usize,
+) -> (Option<T>, Vec<Issue>)
+where
+    T: for<'de> Deserialize<'de>,
+{
     let place = tree.node(root).map_or_else(Place::default, |n| n.place);
     let mut context = Context {
         tree,
-        strict: matches!(kind, Kind::IngressRoute | Kind::TlsCertificateDelegation),
+        strict: matches!(kind, None | Some(Kind::IngressRoute | Kind::TlsCertificateDelegation)),
         kind,
-        secret: kind == Kind::Secret,
+        secret: kind == Some(Kind::Secret),
         standins: BTreeMap::new(),
         path: RefCell::default(),
         issues: RefCell::default(),
     };
     let mut found = Vec::new();
     let mut object = None;
-    for _ in 0..MAX_ATTEMPTS {
+    for _ in 0..attempts {
         context.issues.borrow_mut().clear();
         context.path.borrow_mut().clear();
         let value = Decoder { context: &context, node: root, place };
@@ -91,16 +114,15 @@ where
         }
     }
     found.append(&mut context.issues.borrow_mut());
-    let sound = found.iter().all(|i| i.fault.code == Code::UnknownField);
-    (object.filter(|_| sound), found)
+    (object, found)
 }
 
 struct Context<'t, 'a> {
     tree: &'t Tree<'a>,
     /// Whether unknown fields are reported.
     strict: bool,
-    /// The kind of the object.
-    kind: Kind,
+    /// The kind of the object; `None` for settings.
+    kind: Option<Kind>,
     /// Whether values must not be shown.
     secret: bool,
     /// Fields of mappings for which a default stands in.
@@ -121,6 +143,10 @@ impl Context<'_, '_> {
             Segment::Field(name) => path.field(name),
             Segment::Index(index) => path.index(*index),
         })
+    }
+
+    fn is_stood_in(&self, node: NodeId) -> bool {
+        self.standins.get(&node).is_some_and(Vec::is_empty)
     }
 
     /// What the value at the current path is called.
@@ -237,7 +263,7 @@ impl<'t, 'a> Decoder<'_, 't, 'a> {
 
     /// Whether a default stands in for the value as a whole.
     fn is_stood_in(&self) -> bool {
-        self.context.standins.get(&self.node).is_some_and(Vec::is_empty)
+        self.context.is_stood_in(self.node)
     }
 
     fn locate<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
@@ -432,18 +458,25 @@ impl Decoder<'_, '_, '_> {
             let candidates = || fields.iter().chain(ignored).copied();
             let hint = match suggest::nearest(key, candidates()) {
                 Some(name) => format!("Did you mean `{name}`?"),
-                None => [Some(suggest::known(fields)), suggest::elsewhere(key, self.context.kind)]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" "),
+                None if fields.is_empty() => "Nothing is known here.".to_owned(),
+                None => [
+                    Some(suggest::known(fields)),
+                    self.context.kind.and_then(|kind| suggest::elsewhere(key, kind)),
+                ]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" "),
             };
             self.context.report(Issue {
                 field: self.context.path().field(key),
                 fault: Fault {
                     code: Code::UnknownField,
                     place: entry.key_place,
-                    message: format!("unknown field `{key}`; it has no effect"),
+                    message: match self.context.kind {
+                        Some(_) => format!("unknown field `{key}`; it has no effect"),
+                        None => format!("unknown key `{key}`"),
+                    },
                     hint: Some(hint),
                 },
             });

@@ -20,15 +20,17 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// How many faults outside of objects are told of one text at most.
 const MAX_NAMELESS: usize = 1000;
 
-/// Reads the objects of one document.
-pub(super) fn read(file: &Arc<str>, tree: &Tree<'_>, manifest: &mut Manifest) {
-    let mut flaws: BTreeMap<NodeId, Vec<&Flaw>> = BTreeMap::new();
-    for flaw in &tree.flaws {
-        flaws.entry(flaw.node).or_default().push(flaw);
-    }
+/// Reads the objects of one document. One that does not say its kind is of the kind `implied`.
+pub(super) fn read(
+    file: &Arc<str>,
+    tree: &Tree<'_>,
+    implied: Option<Kind>,
+    manifest: &mut Manifest,
+) {
+    let flaws = flaws_by_node(tree);
     let mut reader = Reader { file, tree, flaws, manifest };
     if let Some(root) = tree.root().filter(|root| !tree.is_null(*root)) {
-        reader.document(root, None);
+        reader.document(root, implied);
     }
 }
 
@@ -42,6 +44,11 @@ pub(super) fn nameless(file: &Arc<str>, fault: Fault) -> Diagnostic {
         hint: fault.hint,
         location: Some(locate(file, fault.place)),
     }
+}
+
+/// A diagnostic about a field of no object.
+pub(super) fn of_field(file: &Arc<str>, issue: Issue) -> Diagnostic {
+    Diagnostic { field: issue.field, ..nameless(file, issue.fault) }
 }
 
 fn locate(file: &Arc<str>, place: Place) -> Location {
@@ -201,7 +208,7 @@ impl<'t> Reader<'_, 't, '_> {
         };
         let mut issues = Vec::new();
         if !self.flaws.is_empty() {
-            self.collect_flaws(root, &FieldPath::root(), &mut issues);
+            collect_flaws(self.tree, &self.flaws, root, &FieldPath::root(), &mut issues);
         }
         let (object, found) = self.decode(root, &reference);
         issues.extend(found);
@@ -318,29 +325,44 @@ impl<'t> Reader<'_, 't, '_> {
         });
         (object, issues)
     }
+}
 
-    /// Finds the flaws of the text inside an object and names their fields.
-    fn collect_flaws(&self, id: NodeId, path: &FieldPath, issues: &mut Vec<Issue>) {
-        for flaw in self.flaws.get(&id).into_iter().flatten() {
-            issues.push(Issue {
-                field: flaw.key.as_ref().map_or_else(|| path.clone(), |k| path.field(k)),
-                fault: flaw.fault.clone(),
-            });
-        }
-        match self.tree.node(id).map(|n| &n.value) {
-            Some(Value::Sequence(items)) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.collect_flaws(*item, &path.index(index), issues);
-                }
-            }
-            Some(Value::Mapping(entries)) => {
-                for entry in entries {
-                    self.collect_flaws(entry.value, &path.field(&entry.key), issues);
-                }
-            }
-            Some(Value::Scalar(_) | Value::Alias(_)) | None => {}
-        }
+/// Finds the flaws of the text below a node and names their fields.
+pub(super) fn collect_flaws(
+    tree: &Tree<'_>,
+    flaws: &BTreeMap<NodeId, Vec<&Flaw>>,
+    id: NodeId,
+    path: &FieldPath,
+    issues: &mut Vec<Issue>,
+) {
+    for flaw in flaws.get(&id).into_iter().flatten() {
+        issues.push(Issue {
+            field: flaw.key.as_ref().map_or_else(|| path.clone(), |k| path.field(k)),
+            fault: flaw.fault.clone(),
+        });
     }
+    match tree.node(id).map(|n| &n.value) {
+        Some(Value::Sequence(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_flaws(tree, flaws, *item, &path.index(index), issues);
+            }
+        }
+        Some(Value::Mapping(entries)) => {
+            for entry in entries {
+                collect_flaws(tree, flaws, entry.value, &path.field(&entry.key), issues);
+            }
+        }
+        Some(Value::Scalar(_) | Value::Alias(_)) | None => {}
+    }
+}
+
+/// The flaws of a tree by the node that they are in.
+pub(super) fn flaws_by_node<'t>(tree: &'t Tree<'_>) -> BTreeMap<NodeId, Vec<&'t Flaw>> {
+    let mut flaws: BTreeMap<NodeId, Vec<&Flaw>> = BTreeMap::new();
+    for flaw in &tree.flaws {
+        flaws.entry(flaw.node).or_default().push(flaw);
+    }
+    flaws
 }
 
 /// The beginning of a text that may be long.

@@ -243,15 +243,17 @@ impl Pipeline {
     /// The resources that an object had a part in.
     ///
     /// # Cost
-    /// Follows the number of hosts, since it is asked by people only.
+    /// Follows the number of hosts that read the object.
     pub fn resources_of(&self, object: &ObjectRef) -> Vec<ResourceKey> {
+        let mut units = BTreeSet::new();
+        self.dependencies.affected(&Fact::Object(object.clone()), &mut units);
         let mut keys = BTreeSet::new();
-        for (unit, value) in &self.values {
-            match (unit, value) {
-                (Unit::Host(fqdn), UnitValue::Host(value)) => {
+        for unit in &units {
+            match (unit, self.values.get(unit)) {
+                (Unit::Host(fqdn), Some(UnitValue::Host(value))) => {
                     self.resources_of_host((fqdn, value), object, &mut keys);
                 }
-                (Unit::Endpoints(name), _) if is_of(object, Kind::Service, &name.service) => {
+                (Unit::Endpoints(name), Some(_)) if is_of(object, Kind::Service, &name.service) => {
                     keys.insert(xds::endpoints_name(name));
                 }
                 _ => {}

@@ -54,6 +54,7 @@ impl Context<'_> {
             health_check: service.health_check.clone(),
             validation: validation.filter(|_| port.protocol.is_tls()),
             circuit_breakers: found.circuit_breakers,
+            settings: Arc::clone(&self.options.upstream),
         })
     }
 

@@ -10,8 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::resource::{Resource, ResourceKey, ResourceType};
 use super::{endpoint, proto, tls};
 use crate::ir::{self, CircuitBreakers, HealthCheck, LoadBalancing, Protocol};
-
-const CONNECT_TIMEOUT_SECONDS: u64 = 2;
+use crate::options::Upstream;
 
 /// The name of a cluster: `namespace/service/port/hash`, the hash being that of everything else
 /// that makes it what it is.
@@ -60,6 +59,7 @@ impl std::hash::Hasher for Stable<'_> {
 pub fn cluster(upstream: &ir::Cluster) -> Resource {
     let key = name(upstream);
     let endpoints = endpoint::name(&upstream.endpoints);
+    let settings = &*upstream.settings;
     let message = cluster::Cluster {
         name: key.name.to_string(),
         alt_stat_name: format!(
@@ -73,7 +73,7 @@ pub fn cluster(upstream: &ir::Cluster) -> Resource {
             eds_config: Some(proto::ads()),
             service_name: endpoints.name.to_string(),
         }),
-        connect_timeout: Some(proto::seconds(CONNECT_TIMEOUT_SECONDS)),
+        connect_timeout: Some(proto::duration(settings.connect_timeout)),
         lb_policy: lb_policy(upstream.load_balancing).into(),
         // With fewer healthy endpoints than half, Envoy would otherwise send to unhealthy ones.
         common_lb_config: Some(cluster_type::CommonLbConfig {
@@ -86,12 +86,13 @@ pub fn cluster(upstream: &ir::Cluster) -> Resource {
             .iter()
             .map(|c| health_check(c, upstream.protocol))
             .collect(),
-        circuit_breakers: circuit_breakers(upstream.circuit_breakers),
-        transport_socket: upstream
-            .protocol
-            .is_tls()
-            .then(|| tls::upstream_socket(upstream.validation.as_ref(), upstream.protocol)),
-        typed_extension_protocol_options: protocol_options(upstream.protocol),
+        circuit_breakers: circuit_breakers(upstream.circuit_breakers, settings),
+        transport_socket: upstream.protocol.is_tls().then(|| {
+            let rules = settings.tls.as_ref();
+            tls::upstream_socket(upstream.validation.as_ref(), upstream.protocol, rules)
+        }),
+        per_connection_buffer_limit_bytes: settings.buffer_limit_bytes.map(proto::u32_value),
+        typed_extension_protocol_options: protocol_options(upstream.protocol, settings),
         ..cluster::Cluster::default()
     };
     proto::resource(key, &message, vec![endpoints])
@@ -127,41 +128,60 @@ fn health_check(check: &HealthCheck, protocol: Protocol) -> core::HealthCheck {
     }
 }
 
-fn circuit_breakers(limits: CircuitBreakers) -> Option<cluster::CircuitBreakers> {
-    if limits == CircuitBreakers::default() {
-        return None;
-    }
-    let thresholds = cluster::circuit_breakers::Thresholds {
-        max_connections: limits.max_connections.map(proto::u32_value),
-        max_pending_requests: limits.max_pending_requests.map(proto::u32_value),
-        max_requests: limits.max_requests.map(proto::u32_value),
-        max_retries: limits.max_retries.map(proto::u32_value),
-        ..cluster::circuit_breakers::Thresholds::default()
+/// The Service's own limits, and for those that it leaves open those that hold for all.
+fn circuit_breakers(own: CircuitBreakers, settings: &Upstream) -> Option<cluster::CircuitBreakers> {
+    use cluster::circuit_breakers::Thresholds;
+
+    let all = settings.circuit_breakers;
+    let value = |own: Option<u32>, all: Option<u32>| own.or(all).map(proto::u32_value);
+    let thresholds = Thresholds {
+        max_connections: value(own.max_connections, all.max_connections),
+        max_pending_requests: value(own.max_pending_requests, all.max_pending_requests),
+        max_requests: value(own.max_requests, all.max_requests),
+        max_retries: value(own.max_retries, all.max_retries),
+        ..Thresholds::default()
     };
-    Some(cluster::CircuitBreakers {
-        thresholds: vec![thresholds],
-        ..cluster::CircuitBreakers::default()
-    })
+    let per_endpoint = settings.max_connections_per_endpoint.map(|limit| Thresholds {
+        max_connections: Some(proto::u32_value(limit)),
+        ..Thresholds::default()
+    });
+    let limits = cluster::CircuitBreakers {
+        thresholds: (thresholds != Thresholds::default())
+            .then_some(thresholds)
+            .into_iter()
+            .collect(),
+        per_host_thresholds: per_endpoint.into_iter().collect(),
+    };
+    (limits != cluster::CircuitBreakers::default()).then_some(limits)
 }
 
 /// One entry at most, so that the encoding stays deterministic.
 #[expect(clippy::disallowed_types, reason = "the generated type of the field")]
 fn protocol_options(
     protocol: Protocol,
+    settings: &Upstream,
 ) -> std::collections::HashMap<String, envoy_types::pb::google::protobuf::Any> {
-    if !protocol.is_http2() {
+    use upstream::http_protocol_options::explicit_http_config::ProtocolConfig;
+
+    let protocol_config = if protocol.is_http2() {
+        ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())
+    } else if settings.max_requests_per_connection.is_some() {
+        ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())
+    } else {
         return std::collections::HashMap::new();
-    }
-    let http2 = upstream::http_protocol_options::ExplicitHttpConfig {
-        protocol_config: Some(
-            upstream::http_protocol_options::explicit_http_config::ProtocolConfig::Http2ProtocolOptions(
-                core::Http2ProtocolOptions::default(),
-            ),
-        ),
+    };
+    let explicit = upstream::http_protocol_options::ExplicitHttpConfig {
+        protocol_config: Some(protocol_config),
     };
     let options = upstream::HttpProtocolOptions {
+        common_http_protocol_options: settings.max_requests_per_connection.map(|limit| {
+            core::HttpProtocolOptions {
+                max_requests_per_connection: Some(proto::u32_value(limit)),
+                ..core::HttpProtocolOptions::default()
+            }
+        }),
         upstream_protocol_options: Some(
-            upstream::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(http2),
+            upstream::http_protocol_options::UpstreamProtocolOptions::ExplicitHttpConfig(explicit),
         ),
         ..upstream::HttpProtocolOptions::default()
     };
@@ -171,6 +191,8 @@ fn protocol_options(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::name::ObjectName;
 
@@ -188,10 +210,14 @@ mod tests {
             health_check: None,
             validation: None,
             circuit_breakers: CircuitBreakers::default(),
+            settings: Arc::default(),
         };
         // The very name: replicas and later versions must agree on it.
         insta::assert_snapshot!(name(&base), @"cds:demo/blue/80/671b9607cc");
         let other = ir::Cluster { load_balancing: LoadBalancing::Cookie, ..base.clone() };
+        assert_ne!(name(&base), name(&other));
+        let settings = Upstream { max_requests_per_connection: Some(7), ..Upstream::default() };
+        let other = ir::Cluster { settings: Arc::new(settings), ..base.clone() };
         assert_ne!(name(&base), name(&other));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_protocol;
@@ -15,15 +16,21 @@ use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use super::resource::{Resource, ResourceKey, ResourceType};
 use super::tls::Alpn;
 use super::{
-    ADMIN_CLUSTER, HTTP_LISTENER, HTTPS_LISTENER, STATS_LISTENER, Side, cluster, http, proto, tls,
+    ADMIN_CLUSTER, HTTP_LISTENER, HTTPS_LISTENER, STATS_LISTENER, Side, accesslog, cluster, http,
+    proto, tls,
 };
 use crate::ir::{Destination, Tls, TlsProfile};
 use crate::name::Fqdn;
-use crate::options::{Bind, Options, TlsLayout};
+use crate::options::{Bind, Downstream, Options, TlsLayout};
 
 /// How long a TLS handshake may take. A certificate that is fetched on demand while no controller
 /// answers would otherwise hold it for as long as the client waits.
 const HANDSHAKE_TIMEOUT_SECONDS: u64 = 10;
+/// Linux's numbers of what is set on sockets.
+const IPPROTO_IP: i64 = 0;
+const IP_TOS: i64 = 1;
+const IPPROTO_IPV6: i64 = 41;
+const IPV6_TCLASS: i64 = 67;
 /// Contour's idle timeout of TCP proxies.
 const TCP_IDLE_TIMEOUT_SECONDS: u64 = 9001;
 
@@ -74,17 +81,55 @@ pub fn listeners<'a>(options: &Options, chains: impl Iterator<Item = &'a Chain>)
 
 fn http_listener(options: &Options) -> Resource {
     let chain = listener::FilterChain {
-        filters: vec![http::connection_manager(Side::Http, &options.http_access_log)],
+        filters: vec![http::connection_manager(Side::Http, options)],
         ..listener::FilterChain::default()
     };
     let message = listener::Listener {
         name: HTTP_LISTENER.to_owned(),
-        address: Some(proto::tcp_address(options.http.address, options.http.port)),
         filter_chains: vec![chain],
         listener_filters: proxy_protocol_filter(options),
-        ..listener::Listener::default()
+        ..socket(&options.http, &options.downstream)
     };
     proto::resource(ResourceKey::new(ResourceType::Listener, HTTP_LISTENER), &message, Vec::new())
+}
+
+/// A listener as far as its socket and its connections go.
+fn socket(bind: &Bind, downstream: &Downstream) -> listener::Listener {
+    use listener::listener::connection_balance_config::{BalanceType, ExactBalance};
+
+    let balance = || listener::listener::ConnectionBalanceConfig {
+        balance_type: Some(BalanceType::ExactBalance(ExactBalance::default())),
+    };
+    let option = |level, name, value: u8| core::SocketOption {
+        level,
+        name,
+        state: core::socket_option::SocketState::StateListening.into(),
+        value: Some(core::socket_option::Value::IntValue(value.into())),
+        ..core::SocketOption::default()
+    };
+    // A socket of IPv6 carries IPv4 as well; one of IPv4 refuses settings of IPv6.
+    let class = downstream.traffic_class.filter(|_| bind.address.is_ipv6());
+    let service = downstream.type_of_service.map(|value| option(IPPROTO_IP, IP_TOS, value));
+    let class = class.map(|value| option(IPPROTO_IPV6, IPV6_TCLASS, value));
+    listener::Listener {
+        address: Some(proto::tcp_address(bind.address, bind.port)),
+        connection_balance_config: downstream.balance_exactly.then(balance),
+        per_connection_buffer_limit_bytes: downstream.buffer_limit_bytes.map(proto::u32_value),
+        max_connections_to_accept_per_socket_event: downstream
+            .max_accepted_per_event
+            .map(proto::u32_value),
+        socket_options: service.into_iter().chain(class).collect(),
+        ..listener::Listener::default()
+    }
+}
+
+fn inspector(downstream: &Downstream) -> tls_inspector::TlsInspector {
+    let enabled = |wanted: bool| wanted.then(|| proto::bool_value(true));
+    tls_inspector::TlsInspector {
+        enable_ja3_fingerprinting: enabled(downstream.fingerprint_ja3),
+        enable_ja4_fingerprinting: enabled(downstream.fingerprint_ja4),
+        ..tls_inspector::TlsInspector::default()
+    }
 }
 
 /// `None` if there is no chain, which Envoy would refuse.
@@ -95,23 +140,24 @@ fn https_listener<'a>(
     let mut by_profile: BTreeMap<TlsProfile, Vec<String>> = BTreeMap::new();
     let mut requires = BTreeSet::new();
     let mut filter_chains = Vec::new();
+    let alpn = Alpn::Http(options.http_rules.versions);
     for chain in chains {
         match (&chain.kind, options.tls_layout) {
             (ChainKind::Https(profile), TlsLayout::OnDemand) => {
                 by_profile.entry(*profile).or_default().push(chain.fqdn.to_string());
             }
             (ChainKind::Https(profile), TlsLayout::PerHost) => {
-                let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Http);
-                let manager = http::connection_manager(Side::Https, &options.https_access_log);
+                let socket = tls::host_socket(&chain.fqdn, *profile, alpn, &options.tls);
+                let manager = http::connection_manager(Side::Https, options);
                 filter_chains.push(host_chain(&chain.fqdn, vec![manager], Some(socket)));
             }
             (ChainKind::Terminate(profile, destinations), _) => {
-                let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Tcp);
-                let proxy = tcp_proxy(destinations, &options.https_access_log, &mut requires);
+                let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Tcp, &options.tls);
+                let proxy = tcp_proxy(destinations, options, &mut requires);
                 filter_chains.push(host_chain(&chain.fqdn, vec![proxy], Some(socket)));
             }
             (ChainKind::Passthrough(destinations), _) => {
-                let proxy = tcp_proxy(destinations, &options.https_access_log, &mut requires);
+                let proxy = tcp_proxy(destinations, options, &mut requires);
                 filter_chains.push(host_chain(&chain.fqdn, vec![proxy], None));
             }
         }
@@ -129,14 +175,13 @@ fn https_listener<'a>(
     let mut listener_filters = proxy_protocol_filter(options);
     listener_filters.push(listener_filter(
         "envoy.filters.listener.tls_inspector",
-        &tls_inspector::TlsInspector::default(),
+        &inspector(&options.downstream),
     ));
     let message = listener::Listener {
         name: HTTPS_LISTENER.to_owned(),
-        address: Some(proto::tcp_address(options.https.address, options.https.port)),
         filter_chains,
         listener_filters,
-        ..listener::Listener::default()
+        ..socket(&options.https, &options.downstream)
     };
     let key = ResourceKey::new(ResourceType::Listener, HTTPS_LISTENER);
     Some(proto::resource(key, &message, requires.into_iter().collect()))
@@ -148,6 +193,7 @@ fn profile_chain(
     profile: TlsProfile,
     server_names: Vec<String>,
 ) -> listener::FilterChain {
+    let alpn = Alpn::Http(options.http_rules.versions);
     let name = match profile.minimum_version {
         crate::ir::TlsVersion::V1_2 => "tls-1.2",
         crate::ir::TlsVersion::V1_3 => "tls-1.3",
@@ -155,8 +201,8 @@ fn profile_chain(
     listener::FilterChain {
         name: name.to_owned(),
         filter_chain_match: Some(chain_match(server_names)),
-        filters: vec![http::connection_manager(Side::Https, &options.https_access_log)],
-        transport_socket: Some(tls::on_demand_socket(profile, Alpn::Http)),
+        filters: vec![http::connection_manager(Side::Https, options)],
+        transport_socket: Some(tls::on_demand_socket(profile, alpn, &options.tls)),
         transport_socket_connect_timeout: Some(proto::seconds(HANDSHAKE_TIMEOUT_SECONDS)),
         ..listener::FilterChain::default()
     }
@@ -188,7 +234,7 @@ fn chain_match(server_names: Vec<String>) -> listener::FilterChainMatch {
 /// Without destinations the connection is closed: `cluster` then names none.
 fn tcp_proxy(
     destinations: &[Destination],
-    access_log: &str,
+    options: &Options,
     requires: &mut BTreeSet<ResourceKey>,
 ) -> listener::Filter {
     requires.extend(destinations.iter().map(|d| cluster::name(&d.cluster)));
@@ -214,7 +260,7 @@ fn tcp_proxy(
         stat_prefix: HTTPS_LISTENER.to_owned(),
         cluster_specifier: Some(specifier),
         idle_timeout: Some(proto::duration(Duration::from_secs(TCP_IDLE_TIMEOUT_SECONDS))),
-        access_log: http::access_logs(access_log),
+        access_log: accesslog::access_logs(&options.https_access_log, &options.access_log),
         ..tcp::TcpProxy::default()
     };
     listener::Filter {

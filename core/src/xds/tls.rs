@@ -10,6 +10,7 @@ use super::proto;
 use super::resource::{Resource, ResourceKey, ResourceType};
 use crate::ir::{Certificate, Protocol, TlsProfile, TlsVersion, Validation};
 use crate::name::Fqdn;
+use crate::options::{HttpVersions, TlsRules};
 
 /// The secret that clients without SNI are shown: no host can have the name, so their handshake
 /// fails.
@@ -40,25 +41,29 @@ pub fn secret(fqdn: &Fqdn, certificate: &Certificate) -> Resource {
 /// What the TLS of a filter chain offers beside certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alpn {
-    /// `h2` and `http/1.1`.
-    Http,
+    /// The names of versions of HTTP.
+    Http(HttpVersions),
     /// Nothing: the bytes inside may be anything.
     Tcp,
 }
 
 /// TLS whose certificates are fetched by SNI. Envoy demands that session resumption is off.
-pub(super) fn on_demand_socket(profile: TlsProfile, alpn: Alpn) -> core::TransportSocket {
-    selecting_socket(profile, alpn, Vec::new())
+pub(super) fn on_demand_socket(
+    profile: TlsProfile,
+    alpn: Alpn,
+    rules: &TlsRules,
+) -> core::TransportSocket {
+    selecting_socket(common(profile, alpn, rules), Vec::new())
 }
 
 /// TLS that nobody ever speaks, for the sake of the certificates that it fetches.
 pub(super) fn warming_socket(hosts: Vec<String>) -> core::TransportSocket {
-    selecting_socket(TlsProfile::default(), Alpn::Http, hosts)
+    let alpn = Alpn::Http(HttpVersions::Both);
+    selecting_socket(common(TlsProfile::default(), alpn, &TlsRules::default()), hosts)
 }
 
 fn selecting_socket(
-    profile: TlsProfile,
-    alpn: Alpn,
+    mut common: tls::CommonTlsContext,
     prefetch: Vec<String>,
 ) -> core::TransportSocket {
     let selector = on_demand::Config {
@@ -69,7 +74,6 @@ fn selecting_socket(
         )),
         prefetch_secret_names: prefetch,
     };
-    let mut common = common(profile, alpn);
     common.custom_tls_certificate_selector =
         Some(proto::extension("envoy.tls.certificate_selectors.on_demand_secret", &selector));
     socket(&tls::DownstreamTlsContext {
@@ -85,8 +89,13 @@ fn selecting_socket(
 }
 
 /// TLS with the certificate of one host, with session resumption.
-pub(super) fn host_socket(fqdn: &Fqdn, profile: TlsProfile, alpn: Alpn) -> core::TransportSocket {
-    let mut common = common(profile, alpn);
+pub(super) fn host_socket(
+    fqdn: &Fqdn,
+    profile: TlsProfile,
+    alpn: Alpn,
+    rules: &TlsRules,
+) -> core::TransportSocket {
+    let mut common = common(profile, alpn, rules);
     common.tls_certificate_sds_secret_configs =
         vec![tls::SdsSecretConfig { name: fqdn.to_string(), sds_config: Some(proto::ads()) }];
     socket(&tls::DownstreamTlsContext {
@@ -102,24 +111,37 @@ fn socket<M: prost::Message + prost::Name>(context: &M) -> core::TransportSocket
     }
 }
 
-fn common(profile: TlsProfile, alpn: Alpn) -> tls::CommonTlsContext {
-    let minimum = match profile.minimum_version {
-        TlsVersion::V1_2 => tls::tls_parameters::TlsProtocol::TlSv12,
-        TlsVersion::V1_3 => tls::tls_parameters::TlsProtocol::TlSv13,
-    };
-    let alpn_protocols = match alpn {
-        Alpn::Http => vec!["h2".to_owned(), "http/1.1".to_owned()],
-        Alpn::Tcp => Vec::new(),
+fn common(profile: TlsProfile, alpn: Alpn, rules: &TlsRules) -> tls::CommonTlsContext {
+    let minimum = profile.minimum_version.max(rules.minimum);
+    let alpn_protocols: &[&str] = match alpn {
+        Alpn::Http(HttpVersions::Both) => &["h2", "http/1.1"],
+        Alpn::Http(HttpVersions::Http1) => &["http/1.1"],
+        Alpn::Http(HttpVersions::Http2) => &["h2"],
+        Alpn::Tcp => &[],
     };
     tls::CommonTlsContext {
-        tls_params: Some(tls::TlsParameters {
-            tls_minimum_protocol_version: minimum.into(),
-            tls_maximum_protocol_version: tls::tls_parameters::TlsProtocol::TlSv13.into(),
-            cipher_suites: CIPHERS.map(str::to_owned).into(),
-            ..tls::TlsParameters::default()
-        }),
-        alpn_protocols,
+        tls_params: Some(parameters(minimum, rules)),
+        alpn_protocols: alpn_protocols.iter().copied().map(str::to_owned).collect(),
         ..tls::CommonTlsContext::default()
+    }
+}
+
+fn parameters(minimum: TlsVersion, rules: &TlsRules) -> tls::TlsParameters {
+    let protocol = |version| match version {
+        TlsVersion::V1_2 => tls::tls_parameters::TlsProtocol::TlSv12.into(),
+        TlsVersion::V1_3 => tls::tls_parameters::TlsProtocol::TlSv13.into(),
+    };
+    let suites = if rules.cipher_suites.is_empty() {
+        CIPHERS.map(str::to_owned).into()
+    } else {
+        rules.cipher_suites.iter().map(ToString::to_string).collect()
+    };
+    tls::TlsParameters {
+        tls_minimum_protocol_version: protocol(minimum),
+        tls_maximum_protocol_version: protocol(rules.maximum.max(minimum)),
+        cipher_suites: suites,
+        ecdh_curves: rules.curves.iter().map(ToString::to_string).collect(),
+        ..tls::TlsParameters::default()
     }
 }
 
@@ -127,6 +149,7 @@ fn common(profile: TlsProfile, alpn: Alpn) -> tls::CommonTlsContext {
 pub(super) fn upstream_socket(
     validation: Option<&Validation>,
     protocol: Protocol,
+    rules: Option<&TlsRules>,
 ) -> core::TransportSocket {
     let validation_context_type = validation.map(|validation| {
         tls::common_tls_context::ValidationContextType::ValidationContext(
@@ -150,6 +173,7 @@ pub(super) fn upstream_socket(
     socket(&tls::UpstreamTlsContext {
         common_tls_context: Some(tls::CommonTlsContext {
             alpn_protocols,
+            tls_params: rules.map(|rules| parameters(rules.minimum, rules)),
             validation_context_type,
             ..tls::CommonTlsContext::default()
         }),

@@ -20,10 +20,12 @@ impl<'de> SeqAccess<'de> for Items<'_, '_, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Failure> {
-        let Some((index, node)) = self.items.next() else {
+        let context = self.context;
+        // A malformed element has been told of and is left out, as there is no default for it that
+        // would certainly do.
+        let Some((index, node)) = self.items.find(|(_, node)| !context.is_stood_in(**node)) else {
             return Ok(None);
         };
-        let context = self.context;
         context.path.borrow_mut().push(Segment::Index(index));
         let value = seed.deserialize(Decoder {
             context,
