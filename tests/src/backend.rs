@@ -65,6 +65,11 @@ impl Backend {
         Self::start(name, None, Speech::Http).await
     }
 
+    /// The same at an address of the caller's choice, which others can reach.
+    pub async fn http_at(name: &str, address: SocketAddr) -> Self {
+        Self::listen(name, address, None, Speech::Http).await
+    }
+
     /// HTTP/1.1 and HTTP/2 behind TLS, by ALPN.
     pub async fn tls(name: &str, pair: &Pair) -> Self {
         let acceptor = acceptor(pair, &[b"h2", b"http/1.1"]);
@@ -113,7 +118,18 @@ impl Backend {
     }
 
     async fn start(name: &str, tls: Option<TlsAcceptor>, speech: Speech) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::listen(name, any, tls, speech).await
+    }
+
+    async fn listen(
+        name: &str,
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        speech: Speech,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = listener.local_addr().expect("a listener has an address");
         let state = Arc::new(State { name: name.to_owned(), ..State::default() });
         let task = tokio::spawn(accept(listener, tls, speech, Arc::clone(&state)));

@@ -141,6 +141,11 @@ impl Envoy {
         self.child.id()
     }
 
+    /// The socket of its administration.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("admin")
+    }
+
     /// Kills it as the kernel would (`SIGKILL`).
     ///
     /// # Errors
@@ -242,6 +247,35 @@ impl Envoy {
     pub async fn config_dump(&self) -> Result<Value> {
         self.admin_json("/config_dump?include_eds").await
     }
+
+    /// Name, version and time of all that it got from its controller.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn received(&self) -> Vec<(String, String, String)> {
+        let mut found = Vec::new();
+        collect(&self.config_dump().await.expect("Envoy answers"), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn collect(value: &Value, found: &mut Vec<(String, String, String)>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => {
+            if let (Some(version), Some(updated)) =
+                (fields.get("version_info"), fields.get("last_updated"))
+            {
+                let about = fields.values().find_map(|f| f.get("name").and_then(Value::as_str));
+                let own = fields.get("name").and_then(Value::as_str);
+                let name = own.or(about).unwrap_or_default().to_owned();
+                found.push((name, version.to_string(), updated.to_string()));
+            }
+            fields.values().for_each(|field| collect(field, found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
+    }
 }
 
 impl Drop for Envoy {
@@ -295,13 +329,25 @@ pub fn validate(bootstrap: &Bootstrap) -> Result<()> {
 ///
 /// # Panics
 /// If there is none within [`PATIENCE`].
-pub async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, attempt).await
+}
+
+/// The same with another limit, for what takes its time.
+///
+/// # Panics
+/// If there is none within the limit.
+pub async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let begin = Instant::now();
     loop {
         if let Some(result) = attempt().await {
             return result;
         }
-        assert!(begin.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(begin.elapsed() < limit, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! The harness: a real Envoy, backends, clients, certificates and random worlds of objects.
+//! The harness: a real Envoy, a real Kubernetes, backends, clients, certificates and random worlds
+//! of objects.
 //!
 //! Everything listens on 127.0.0.1 and ends with the value that started it. A harness may fail
 //! loudly: what it cannot do, it says and panics, and the test with it.
@@ -13,6 +14,7 @@ pub mod backend;
 pub mod certificates;
 pub mod client;
 pub mod envoy;
+pub mod kubernetes;
 pub mod load;
 pub mod objects;
 pub mod program;

@@ -4,12 +4,16 @@
 
 #[path = "it/architecture.rs"]
 mod architecture;
+#[path = "it/cluster.rs"]
+mod cluster;
 #[path = "it/fault.rs"]
 mod fault;
 #[path = "it/feature.rs"]
 mod feature;
 #[path = "it/harness.rs"]
 mod harness;
+#[path = "it/kubernetes.rs"]
+mod kubernetes;
 #[path = "it/property.rs"]
 mod property;
 #[path = "it/tidy.rs"]

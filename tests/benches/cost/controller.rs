@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
-use contour::config::Config;
+use contour::config::{Access, Config, Kubernetes};
 use contour::event::ControllerEvent;
 use contour::serve::{Controller, Hooks};
 use contour::source::Source;
@@ -26,13 +26,21 @@ fn now() -> u64 {
 
 /// Runs until its parent goes away.
 pub(crate) async fn run(arguments: &[String]) -> Result<()> {
-    let directory = PathBuf::from(arguments.get(2).context("no directory")?);
+    let path = PathBuf::from(arguments.get(2).context("no source")?);
     let layout = match arguments.get(3).map(String::as_str) {
         Some("per-host") => TlsLayout::PerHost,
         _ => TlsLayout::OnDemand,
     };
     let any = Bind { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0 };
-    let mut config = Config::local(Source::Directory(directory));
+    let source = if path.is_dir() {
+        Source::Directory(path)
+    } else {
+        Source::Kubernetes(Box::new(Kubernetes {
+            access: Access::Kubeconfig(path),
+            ..Kubernetes::default()
+        }))
+    };
+    let mut config = Config::local(source);
     config.options = Options {
         http: any.clone(),
         https: any,
@@ -49,7 +57,8 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
     writeln!(
         out,
         "{}",
-        json!({"event": "bound", "xds": controller.bound().xds.to_string(), "at": now()})
+        json!({"event": "bound", "xds": controller.bound().xds.to_string(),
+            "metrics": controller.bound().metrics.to_string(), "at": now()})
     )?;
     loop {
         let event = events.recv().await?;
@@ -81,6 +90,7 @@ pub(crate) struct Remote {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     pub(crate) xds: std::net::SocketAddr,
+    pub(crate) metrics: std::net::SocketAddr,
     /// From its start until everything had been read and was published.
     pub(crate) ready: Duration,
 }
@@ -96,11 +106,11 @@ pub(crate) struct Seen {
 }
 
 impl Remote {
-    pub(crate) async fn start(directory: &std::path::Path, layout: &str) -> Result<Self> {
+    pub(crate) async fn start(source: &std::path::Path, layout: &str) -> Result<Self> {
         let started = now();
         let mut child = Command::new(std::env::current_exe()?)
             .arg(ARGUMENT)
-            .arg(directory)
+            .arg(source)
             .arg(layout)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -110,8 +120,9 @@ impl Remote {
         let mut lines = BufReader::new(stdout).lines();
         let bound: Value =
             serde_json::from_str(&lines.next_line().await?.context("the controller ended")?)?;
-        let xds = bound.get("xds").and_then(Value::as_str).context("no address")?.parse()?;
-        let mut remote = Self { child, lines, xds, ready: Duration::ZERO };
+        let address = |name: &str| bound.get(name).and_then(Value::as_str).context("no address");
+        let (xds, metrics) = (address("xds")?.parse()?, address("metrics")?.parse()?);
+        let mut remote = Self { child, lines, xds, metrics, ready: Duration::ZERO };
         let applied = remote.next("applied").await?;
         remote.ready = Duration::from_nanos(at(&applied) - started);
         Ok(remote)

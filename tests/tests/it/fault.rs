@@ -12,6 +12,10 @@ mod peers;
 mod rejection;
 #[path = "fault/restart.rs"]
 mod restart;
+#[path = "fault/rotation.rs"]
+mod rotation;
+#[path = "fault/shutdown.rs"]
+mod shutdown;
 #[path = "fault/values.rs"]
 mod values;
 

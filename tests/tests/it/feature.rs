@@ -10,6 +10,8 @@ mod policy;
 mod routing;
 #[path = "feature/services.rs"]
 mod services;
+#[path = "feature/settings.rs"]
+mod settings;
 #[path = "feature/tcp.rs"]
 mod tcp;
 #[path = "feature/tls.rs"]

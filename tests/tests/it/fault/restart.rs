@@ -12,7 +12,7 @@ use contour_tests::load::Load;
 use contour_tests::stage::{bootstrap, until_backend, until_status};
 use contour_tests::worlds::cases;
 use contour_tests::{client::Target, program};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::host;
 
@@ -62,33 +62,6 @@ fn service(name: &str, address: SocketAddr) -> String {
     )
 }
 
-/// Versions and times of all that an Envoy got from a controller.
-async fn received(envoy: &Envoy) -> Vec<(String, String, String)> {
-    let dump = envoy.config_dump().await.unwrap();
-    let mut found = Vec::new();
-    collect(&dump, &mut found);
-    found.sort();
-    found
-}
-
-fn collect(value: &Value, found: &mut Vec<(String, String, String)>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Object(fields) => {
-            if let (Some(version), Some(updated)) =
-                (fields.get("version_info"), fields.get("last_updated"))
-            {
-                let about = fields.values().find_map(|f| f.get("name").and_then(Value::as_str));
-                let own = fields.get("name").and_then(Value::as_str);
-                let name = own.or(about).unwrap_or_default().to_owned();
-                found.push((name, version.to_string(), updated.to_string()));
-            }
-            fields.values().for_each(|field| collect(field, found));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
-    }
-}
-
 async fn connected(envoy: &Envoy) {
     eventually("Envoy is connected to the controller", async || {
         (envoy.stat("control_plane.connected_state").await == Some(1)).then_some(())
@@ -129,7 +102,7 @@ async fn a_controller_that_is_killed_again_and_again_costs_no_request_and_resend
     let (ask, tls_ask) = (Ask::get("shop.test", "/"), Ask::get("tls.test", "/"));
     until_backend(&target, &ask, "blue").await;
     until_status(&https, &tls_ask, 200).await;
-    let before = received(&envoy).await;
+    let before = envoy.received().await;
     assert!(before.len() >= 6, "{before:?}");
 
     let load = Load::start(&target, &ask, 2);
@@ -144,7 +117,7 @@ async fn a_controller_that_is_killed_again_and_again_costs_no_request_and_resend
         connected(&envoy).await;
         load.more(20).await;
     }
-    assert_eq!(received(&envoy).await, before);
+    assert_eq!(envoy.received().await, before);
     // It goes on from there.
     let new = dir.path().join("new");
     std::fs::write(&new, host("shop", "green")).unwrap();

@@ -1,0 +1,27 @@
+//! A real API server: what it takes and refuses, what a controller makes of it, and what may happen
+//! to it.
+
+#[path = "kubernetes/api_server.rs"]
+mod api_server;
+#[path = "kubernetes/certgen.rs"]
+mod certgen;
+#[path = "kubernetes/controller.rs"]
+mod controller;
+#[path = "kubernetes/definitions.rs"]
+mod definitions;
+#[path = "kubernetes/kinds.rs"]
+mod kinds;
+#[path = "kubernetes/leaders.rs"]
+mod leaders;
+#[path = "kubernetes/outage.rs"]
+mod outage;
+#[path = "kubernetes/permission.rs"]
+mod permission;
+#[path = "kubernetes/program.rs"]
+mod program;
+#[path = "kubernetes/refusals.rs"]
+mod refusals;
+#[path = "kubernetes/told.rs"]
+mod told;
+#[path = "kubernetes/writes.rs"]
+mod writes;
