@@ -15,6 +15,7 @@ use contour_core::pipeline::{Bind, Options, TlsLayout};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::broadcast::error::RecvError;
 
 /// Makes this program the controller.
 pub(crate) const ARGUMENT: &str = "controller";
@@ -61,7 +62,12 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
             "metrics": controller.bound().metrics.to_string(), "at": now()})
     )?;
     loop {
-        let event = events.recv().await?;
+        // When everything changes, more happens than is told; nobody counts events then.
+        let event = match events.recv().await {
+            Ok(event) => event,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return Ok(()),
+        };
         let at = now();
         let line = match event {
             ControllerEvent::Applied { revision, resources, units, micros, .. } => {
