@@ -341,8 +341,7 @@ impl Watch {
         let (name, revision) = (sent.name.clone(), sent.revision);
         match &self.scope {
             Scope::Addresses(_) => {
-                listing.addresses = Some(sent.addresses());
-                self.known.insert(name, revision);
+                listing.addresses = Some((name, revision, sent.addresses()));
             }
             Scope::Objects { kind, .. } => {
                 let decoded = sent.decode(*kind);
@@ -377,9 +376,10 @@ impl Watch {
         if listing.is_comparison {
             self.output.healed += (self.output.changes.len() - before) as u64;
         }
-        if let Some(addresses) = listing.addresses
-            && !listing.seen.is_empty()
+        if let Some((name, revision, addresses)) = listing.addresses
+            && listing.seen.contains(&name)
         {
+            self.known.insert(name, revision);
             self.tell_addresses(addresses);
         }
         self.position = version.filter(|v| !v.is_empty());

@@ -25,7 +25,7 @@ pub(super) struct Listing {
     /// What differs from what was known, if anything was; told at the end.
     pub(super) differing: Vec<Differing>,
     /// The addresses, if the list has something newer to say of them than was known.
-    pub(super) addresses: Option<Vec<Address>>,
+    pub(super) addresses: Option<(ObjectName, Revision, Vec<Address>)>,
     /// Where the last page ended.
     pub(super) token: Option<String>,
     /// Whether a watch could have gone on, so that nothing should differ.

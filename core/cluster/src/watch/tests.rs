@@ -287,7 +287,20 @@ fn addresses_are_told_when_they_differ() {
     watch.line(later, &event("ADDED", &envoy(2, "10.0.0.1")));
     watch.line(later, &bookmark(2, true));
     assert_eq!(watch.take_output().addresses, None, "a list that says nothing new");
-    watch.line(NOW, &event("DELETED", &envoy(3, "10.0.0.1")));
+    watch.ended(later, End::Whole);
+    let later = later + Settings::default().compare;
+    for end in [false, true] {
+        assert_eq!(watch.ask(later), Request::Stream);
+        watch.line(later, &event("ADDED", &envoy(3, "10.0.0.2")));
+        if end {
+            watch.line(later, &bookmark(3, true));
+        } else {
+            watch.ended(later, End::Failed("broken off".to_owned()));
+        }
+        let told = end.then(|| vec![Address::of("10.0.0.2")]);
+        assert_eq!(watch.take_output().addresses, told, "after a list that broke off");
+    }
+    watch.line(later, &event("DELETED", &envoy(4, "10.0.0.2")));
     let output = watch.take_output();
     assert_eq!(output.addresses, Some(Vec::new()));
     assert!(output.changes.is_empty());
