@@ -19,9 +19,6 @@ use crate::output::{ColorChoice, Format};
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// The form of what goes to stdout; json: one object on each line
-    #[arg(short, long, global = true, value_enum, default_value_t)]
-    pub output: Format,
     /// Whether to colour; auto: on a terminal, unless `NO_COLOR` is set
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: ColorChoice,
@@ -70,6 +67,9 @@ pub struct SandboxArgs {
     /// Show the log of the controller and of Envoy on stderr; twice for more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// The form of what goes to stdout; json: one object on each line
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
     /// Demo services.
     #[command(flatten)]
     pub demo: DemoArgs,

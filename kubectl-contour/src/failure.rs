@@ -6,29 +6,65 @@ use std::process::ExitCode;
 
 use crate::output::ColorChoice;
 
-/// What kind of failure it is. Its number is the exit code, which scripts rely on.
+/// What kind of failure it is: it decides the exit code, on which scripts rely. The codes 3 to 5 have
+/// meanings of their own with some commands; each command's `--help` lists its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Anything that has no number of its own.
-    Error = 1,
+    Error,
     /// The command line, or the files it names, ask for something that makes no sense.
-    Usage = 2,
+    Usage,
     /// No Envoy was found, or it is too old.
-    NoEnvoy = 3,
+    NoEnvoy,
     /// A port is taken.
-    PortInUse = 4,
+    PortInUse,
     /// Envoy ended by itself.
-    EnvoyDied = 5,
+    EnvoyDied,
+    /// Somebody else owns what would have to be changed.
+    Conflict,
+    /// What was waited for has not come in time.
+    Timeout,
+    /// What was looked at has faults.
+    Findings,
+    /// The user said no.
+    Cancelled,
+    /// The API server is not known, cannot be reached, or does not allow it.
+    Cluster,
+    /// A signal ended it.
+    Interrupted,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] =
+    /// The kinds of `sandbox`.
+    pub const SANDBOX: [Self; 5] =
         [Self::Error, Self::Usage, Self::NoEnvoy, Self::PortInUse, Self::EnvoyDied];
+
+    /// The kinds of commands that work with a cluster.
+    pub const CLUSTER: [Self; 8] = [
+        Self::Error,
+        Self::Usage,
+        Self::Conflict,
+        Self::Timeout,
+        Self::Findings,
+        Self::Cancelled,
+        Self::Cluster,
+        Self::Interrupted,
+    ];
 
     /// The exit code.
     pub fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::NoEnvoy => 3,
+            Self::PortInUse => 4,
+            Self::EnvoyDied | Self::Conflict => 5,
+            Self::Timeout => 6,
+            Self::Findings => 7,
+            Self::Cancelled => 8,
+            Self::Cluster => 9,
+            Self::Interrupted => 130,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! `kubectl-contour` that it finds on PATH.
 
 pub mod cli;
+pub mod cluster;
 pub mod duration;
 pub mod failure;
 pub mod output;
@@ -24,9 +25,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::report_usage(&error),
     };
-    let printer = Printer::new(cli.output, cli.color, cli.quiet);
+    let printer = |format| Printer::new(format, cli.color, cli.quiet);
     let result = match cli.command {
-        Command::Sandbox(arguments) => block_on(sandbox::run(arguments, printer)),
+        Command::Sandbox(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(sandbox::run(arguments, printer))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
