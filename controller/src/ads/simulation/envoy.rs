@@ -56,7 +56,7 @@ fn is_collection(kind: ResourceType) -> bool {
 }
 
 /// What a refusing release does not take. Bystanders are always taken.
-fn is_bad(resource: &Resource) -> bool {
+pub(super) fn is_bad(resource: &Resource) -> bool {
     let name = &*resource.key.name;
     let may_be = matches!(resource.key.kind, Cluster | Route | ScopedRoute)
         && ["still/", "still.", "secure.", "vaulted."].iter().all(|part| !name.contains(part));
