@@ -23,13 +23,23 @@ FIND_ENVOY = CONTOUR_ENVOY="$${CONTOUR_ENVOY:-$$(echo "$(CURDIR)"/$(ENVOY_PREFIX
 CLUSTER := tests/cluster/cluster
 FIND_KUBE = CONTOUR_KUBE="$${CONTOUR_KUBE:-$(CURDIR)/.tools/cluster/bin/kube}"
 # What tests are run with; the cluster that they start is stopped after them, however they end.
-WITH = $(FIND_ENVOY) $(FIND_KUBE) $(CLUSTER) run
+WITH = $(FIND_ENVOY) $(FIND_KUBE) $(FIND_HELM) $(CLUSTER) run
+
+# The chart as real Helm renders it, to compare: a Go program on Helm's own engine.
+# CONTOUR_HELM=PATH uses another one.
+HELM := .tools/helm/render
+FIND_HELM = CONTOUR_HELM="$${CONTOUR_HELM:-$(CURDIR)/$(HELM)}"
+
+# Images of controller and Envoy, without Docker.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+IMAGE = deploy/image "$(TARGET)/images/$(1).tar" localhost/$(1):$(2) --user 65534 --entrypoint '["/bin/$(1)"]'
 
 # How many cases the properties try in test-long.
 LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CONTOUR_SEEDS=100000 \
   CONTOUR_RESTARTS=500
 
-CRATES := contour-core contour-cluster contour contour-tui kubectl-contour contour-tests
+CRATES := contour-core contour-cluster contour contour-deploy contour-tui kubectl-contour contour-tests
 
 # Flags for the sandbox: make sandbox ARGS='--load 200'
 ARGS ?=
@@ -45,19 +55,27 @@ sandbox: need-cargo $(ENVOY) ## Route real traffic through Envoy on this machine
 	@$(FIND_ENVOY) exec target/release/kubectl-contour sandbox $(ARGS)
 
 .PHONY: test
-test: lint $(ENVOY) kube ## Check and test everything, with real Envoy and Kubernetes
+test: lint $(ENVOY) kube helm ## Check and test everything, with real Envoy and Kubernetes
 	cargo build --locked --workspace --bins
 	$(FIND_ENVOY) cargo test --locked --workspace --doc
 	$(WITH) cargo test --locked --workspace --no-fail-fast --lib --bins --tests
 
 .PHONY: test-long
-test-long: need-cargo $(ENVOY) kube ## The same properties over many more random worlds; takes hours
+test-long: need-cargo $(ENVOY) kube helm ## The same properties over many more random worlds; takes hours
 	cargo build --locked --release --workspace --bins
 	$(LONG) $(WITH) cargo test --locked --release --workspace --no-fail-fast --lib --bins --tests
 
 .PHONY: bench
 bench: need-cargo $(ENVOY) kube ## Measure what a change costs, at 100 to 10,000 hosts, from files and from Kubernetes
 	$(FIND_ENVOY) $(FIND_KUBE) cargo bench --locked -p contour-tests
+
+.PHONY: image
+image: need-cargo $(ENVOY) ## Make images of controller and Envoy into target/images, for containerd, kind, Docker, Podman
+	cargo build --release --locked -p contour
+	$(call IMAGE,contour,$(VERSION)) --exec "$(TARGET)/release/contour:/bin/contour"
+	$(FIND_ENVOY) && $(call IMAGE,envoy,$(ENVOY_VERSION)) \
+	  --exec "$$CONTOUR_ENVOY:/bin/envoy" --exec "$(TARGET)/release/contour:/bin/contour"
+	@ls -l "$(TARGET)"/images/*.tar
 
 .PHONY: lint
 lint: need-cargo ## Format, lints, documentation, and each crate on its own
@@ -108,6 +126,24 @@ kube:
 	else \
 	  echo "left out: tests with Kubernetes: $$why"; \
 	fi
+
+.PHONY: helm
+helm:
+	@if [ -n "$${CONTOUR_HELM:-}" ]; then \
+	  true; \
+	elif command -v go > /dev/null; then \
+	  $(MAKE) $(HELM); \
+	elif [ "$${CI:-}" = true ]; then \
+	  echo 'Go 1.24 or newer is missing, to build what renders the chart as Helm does: https://go.dev/dl' >&2; exit 1; \
+	else \
+	  echo 'left out: the comparison of the chart with Helm: Go 1.24 or newer is missing'; \
+	fi
+
+# Flags as for Kubernetes, so that what both use is compiled once.
+$(HELM): tests/helm/main.go tests/helm/go.mod tests/helm/go.sum
+	@echo 'Building $(HELM)'
+	@mkdir -p $(dir $(HELM))
+	@cd tests/helm && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$(CURDIR)/$(HELM)" .
 
 .PHONY: need-cargo
 need-cargo:

@@ -4,6 +4,8 @@
 
 #[path = "it/architecture.rs"]
 mod architecture;
+#[path = "it/chart.rs"]
+mod chart;
 #[path = "it/cluster.rs"]
 mod cluster;
 #[path = "it/fault.rs"]
@@ -12,6 +14,8 @@ mod fault;
 mod feature;
 #[path = "it/harness.rs"]
 mod harness;
+#[path = "it/images.rs"]
+mod images;
 #[path = "it/kubernetes.rs"]
 mod kubernetes;
 #[path = "it/property.rs"]

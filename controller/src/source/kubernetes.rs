@@ -167,7 +167,7 @@ impl Teller {
             }
             Health::Absent => tracing::warn!(
                 scope = name,
-                "the API server does not know the kind, so there are no objects of it; install its CustomResourceDefinition (deploy/crds), it will be noticed"
+                "the API server does not know the kind, so there are no objects of it; install its CustomResourceDefinition (deploy/chart/files/crds), it will be noticed"
             ),
             Health::Forbidden(message) => tracing::warn!(
                 scope = name,

@@ -35,7 +35,7 @@ fn every_form_says_the_same() {
 
 #[test]
 fn the_apis_are_those_whose_definitions_are_deployed() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart/files/crds");
     let mut deployed = BTreeSet::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();

@@ -116,7 +116,12 @@ fn definition(
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{}.{group}", names.plural)},
+        "metadata": {
+            "name": format!("{}.{group}", names.plural),
+            // With a definition go all objects of its kind: Helm is not to remove it.
+            "annotations": {"helm.sh/resource-policy": "keep"},
+            "labels": {"app.kubernetes.io/part-of": "contour"},
+        },
         "spec": {
             "group": group,
             "names": {

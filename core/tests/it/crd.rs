@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 type File = (&'static str, fn() -> Value);
 
 const FILES: [File; 2] = [
-    ("deploy/crds/ingressroutes.yaml", ingressroute),
-    ("deploy/crds/tlscertificatedelegations.yaml", tls_certificate_delegation),
+    ("deploy/chart/files/crds/ingressroutes.yaml", ingressroute),
+    ("deploy/chart/files/crds/tlscertificatedelegations.yaml", tls_certificate_delegation),
 ];
 
 #[test]

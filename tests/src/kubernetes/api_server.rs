@@ -101,7 +101,7 @@ impl ApiServer {
         Some(server)
     }
 
-    /// The one that the tests of this process share, with the CRDs of `deploy/crds`. It must not be
+    /// The one that the tests of this process share, with the CRDs of `deploy/chart/files/crds`. It must not be
     /// stopped or restarted, nor its CRDs changed; a test works in a Namespace of its own.
     pub async fn shared() -> Option<&'static Self> {
         static SHARED: OnceCell<Option<ApiServer>> = OnceCell::const_new();

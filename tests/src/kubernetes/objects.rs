@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::client::PATIENCE;
 use crate::envoy::{eventually, workspace};
 
-/// The CustomResourceDefinitions of `deploy/crds`: the file, the name, and where their objects are.
+/// The CustomResourceDefinitions of `deploy/chart/files/crds`: the file, the name, and where their objects are.
 pub const CRDS: &[(&str, &str, &str)] = &[
     (
         "ingressroutes.yaml",
@@ -182,7 +182,7 @@ impl Objects {
         }
     }
 
-    /// Installs `deploy/crds` and waits until their objects are served.
+    /// Installs `deploy/chart/files/crds` and waits until their objects are served.
     ///
     /// # Panics
     /// If one is refused or not established in time.
@@ -296,9 +296,9 @@ pub fn documents(manifest: &str) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// The CustomResourceDefinition in a file of `deploy/crds`.
+/// The CustomResourceDefinition in a file of `deploy/chart/files/crds`.
 fn definition(file: &str) -> Value {
-    let path = workspace().join("deploy/crds").join(file);
+    let path = workspace().join("deploy/chart/files/crds").join(file);
     let text = std::fs::read_to_string(&path);
     let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     documents(&text).into_iter().next().expect("the file has a document")

@@ -12,11 +12,12 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("contour-core", "core", &[]),
     ("contour-cluster", "core/cluster", &["contour-core"]),
     ("contour", "controller", &["contour-core", "contour-cluster"]),
+    ("contour-deploy", "deploy", &[]),
     ("contour-tui", "tui", &["contour-core"]),
     (
         "kubectl-contour",
         "kubectl-contour",
-        &["contour-core", "contour-cluster", "contour-tui", "contour"],
+        &["contour-core", "contour-cluster", "contour-deploy", "contour-tui", "contour"],
     ),
 ];
 

@@ -5,6 +5,8 @@
 mod api_server;
 #[path = "kubernetes/certgen.rs"]
 mod certgen;
+#[path = "kubernetes/chart.rs"]
+mod chart;
 #[path = "kubernetes/controller.rs"]
 mod controller;
 #[path = "kubernetes/definitions.rs"]

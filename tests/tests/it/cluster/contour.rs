@@ -23,7 +23,7 @@ fn install(cluster: &Cluster) {
         cluster.load(image);
     }
     for (file, name, _) in CRDS {
-        let file = workspace().join("deploy/crds").join(file);
+        let file = workspace().join("deploy/chart/files/crds").join(file);
         cluster.kubectl(&["apply", "--server-side", "-f", file.to_str().unwrap()]);
         let name = format!("crd/{name}");
         cluster.kubectl(&["wait", "--for=condition=Established", &name, "--timeout=60s"]);
