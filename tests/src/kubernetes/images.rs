@@ -42,12 +42,14 @@ impl Image {
             Self::Backend => ("backend", vec![(program::backend(), "backend")]),
         };
         let archive = std::env::temp_dir().join(format!("{name}-{}.tar", std::process::id()));
-        let mut command = Command::new(workspace().join("tests/cluster/image"));
+        let mut command = Command::new(workspace().join("deploy/image"));
         command.arg(&archive).arg(self.reference());
         for (from, to) in programs {
             command.arg("--exec").arg(format!("{}:/bin/{to}", from.display()));
         }
         command.arg("--entrypoint").arg(format!("[\"/bin/{name}\"]"));
+        // As `make image` does.
+        command.args(["--user", "65534"]);
         let output = command.output().expect("python3 runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {errors}");
