@@ -221,9 +221,8 @@ impl Values {
 
     /// The defaults with all that differs.
     pub fn to_value(&self) -> Value {
-        let mut all = DEFAULTS.clone();
-        merge(&mut all, &self.overrides);
-        remove_nulls(&mut all);
+        let mut all = self.overrides.clone();
+        complete(&mut all, &DEFAULTS);
         Value::Object(all)
     }
 
@@ -282,11 +281,14 @@ fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) {
     }
 }
 
-fn remove_nulls(map: &mut Map<String, Value>) {
-    map.retain(|_, value| !value.is_null());
-    for value in map.values_mut() {
-        if let Value::Object(map) = value {
-            remove_nulls(map);
+/// Adds defaults; `null` in the place of one removes it, and stays where there is none.
+fn complete(values: &mut Map<String, Value>, defaults: &Map<String, Value>) {
+    for (key, default) in defaults {
+        match (values.get_mut(key), default) {
+            (Some(Value::Null), _) => drop(values.remove(key)),
+            (Some(Value::Object(values)), Value::Object(defaults)) => complete(values, defaults),
+            (Some(_), _) => {}
+            (None, _) => drop(values.insert(key.clone(), default.clone())),
         }
     }
 }

@@ -83,7 +83,7 @@ fn overrides_merge_as_helm_merges_them() {
     values.set_string("contour.podAnnotations.on=true").unwrap();
     values.set("contour.resources.requests.cpu=null").unwrap();
     let all = values.to_value();
-    assert_eq!(all["contour"]["config"], json!({"a": {"c": 2}, "list": [3, 2]}));
+    assert_eq!(all["contour"]["config"], json!({"a": {"b": null, "c": 2}, "list": [3, 2]}));
     assert_eq!(all["contour"]["podAnnotations"], json!({"on": "true"}));
     assert_eq!(all["contour"]["resources"], json!({"requests": {"memory": "256Mi"}}));
     assert_eq!(all["contour"]["replicas"], 3);

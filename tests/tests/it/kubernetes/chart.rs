@@ -2,13 +2,15 @@
 //! level `restricted`, and permissions are those that the controller uses.
 
 use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use contour_deploy::{Manifest, Override, Profile, Release, Stage, Values, render};
 use contour_tests::backend::Backend;
-use contour_tests::client::Ask;
-use contour_tests::envoy::eventually;
+use contour_tests::client::{Ask, PATIENCE};
 use contour_tests::kubernetes::stage::{KubernetesStage, Status, http, path, serve, shop, status};
 use contour_tests::kubernetes::{ApiServer, Audit, Objects, Options};
+use contour_tests::program;
 use contour_tests::stage::until_backend;
 use http::{Method, Request};
 use kube::client::Body;
@@ -197,27 +199,30 @@ async fn controller_may_what_it_does(server: &ApiServer, profile: Profile, names
     let blue = Backend::http("blue").await;
     serve(&admin, "shop", &[&blue]).await;
     admin.apply_value(&shop("shop", profile.name(), &host, &[("blue", 1)])).await.unwrap();
-    // What nobody can serve, for an Event.
-    let broken = format!("{profile}-broken");
-    let missing = shop("shop", &broken, &format!("broken.{host}"), &[("nobody", 1)]);
-    admin.apply_value(&missing).await.unwrap();
     let stage = KubernetesStage::start(settings).await;
     let envoy = stage.envoy("envoy-1").await;
     let target = http(&envoy).await;
     until_backend(&target, &Ask::get(&host, "/"), "blue").await;
     status(&admin, &path("shop", profile.name()), "it is written", Status::is_programmed).await;
+    // What nobody can serve, for an Event.
+    let broken = format!("{profile}-broken");
+    let missing = shop("shop", &broken, &format!("broken.{host}"), &[("nobody", 1)]);
+    admin.apply_value(&missing).await.unwrap();
     let account = format!("system:serviceaccount:{}:contour", release.namespace);
     let wanted: BTreeSet<_> = granted(&manifests, "controller")
         .into_iter()
         .filter(|(verb, _, resource)| {
-            // No delegation is there to have a status.
-            !(verb == "patch" && resource.starts_with("tlscertificatedelegations"))
+            // No delegation is there to have a status, and a server that streams what there is
+            // (WatchList) is not asked for a list.
+            verb != "list"
+                && !(verb == "patch" && resource.starts_with("tlscertificatedelegations"))
         })
         .collect();
-    eventually("all that is granted is used", async || {
-        (used(&server.audit().by(&account)) == wanted).then_some(())
-    })
-    .await;
+    let begin = Instant::now();
+    while used(&server.audit().by(&account)) != wanted && begin.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(used(&server.audit().by(&account)), wanted);
     let refused = server.audit().by(&account).filter(|r| r.code == 403);
     assert_eq!(refused.requests, Vec::new());
 }
@@ -246,4 +251,36 @@ async fn the_namespaced_profile_grants_nothing_outside_of_its_namespaces() {
         ("projectcontour", "contour-certgen"),
     ];
     assert_eq!(places, expected.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_uses_all_of_its_permissions_and_needs_no_others() {
+    let Some(server) = ApiServer::start(Options::default()).await else { return };
+    let admin = server.admin();
+    let release = restricted(&admin, "certgen").await;
+    let manifests = render(&Values::default(), &release).unwrap();
+    let component = |m: &&Manifest| {
+        m.object["metadata"]["labels"]["app.kubernetes.io/component"] == "certgen"
+            && m.stage == Stage::Configuration
+    };
+    for manifest in manifests.iter().filter(component) {
+        admin.apply_value(&manifest.object).await.unwrap();
+    }
+    let kubeconfig = server.service_account(&release.namespace, "contour-certgen").await;
+    for more in [&[][..], &["--overwrite"], &[]] {
+        let output = Command::new(program::contour())
+            .args(["certgen", "--kube", "--secrets-format=compact"])
+            .arg(format!("--namespace={}", release.namespace))
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .args(more)
+            .env_clear()
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{more:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let account = format!("system:serviceaccount:{}:contour-certgen", release.namespace);
+    let audit = server.audit().by(&account);
+    assert_eq!(used(&audit), granted(&manifests, "certgen"));
+    assert_eq!(audit.filter(|r| r.code == 403).requests, Vec::new());
 }
