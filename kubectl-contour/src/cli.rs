@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::duration;
+use crate::install::{InstallArgs, UninstallArgs};
 use crate::output::{ColorChoice, Format};
 
-/// Route HTTP with Envoy: try an `IngressRoute` on your own machine
+/// Route HTTP with Envoy: install the controller, or try an `IngressRoute` on your own machine
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "kubectl-contour",
@@ -33,14 +34,34 @@ pub struct Cli {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Install the controller and Envoy into a cluster, or bring them up to date
+    ///
+    /// Everything comes out of this program: nothing is downloaded but the images that the cluster
+    /// runs. Running it again changes only what differs. What is applied is applied server-side by
+    /// the field manager `kubectl-contour`, and written down in the ConfigMap `contour-inventory`.
+    #[command(after_help = INSTALL_CODES)]
+    Install(Box<InstallArgs>),
     /// Serve a directory of manifests through a real Envoy on this machine
     ///
     /// Writes an example directory if there is none, starts its demo services, the controller and
     /// Envoy, tells what to try, and shows each change of the files that it applies. Needs no
     /// cluster. Ctrl-C stops everything.
     #[command(after_help = SANDBOX_CODES)]
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
+    /// Remove the controller and Envoy from a cluster
+    ///
+    /// Deletes what the inventory names, having said who depends on it. The definitions of our
+    /// kinds, and with them all IngressRoutes, stay unless --delete-crds is given.
+    #[command(after_help = INSTALL_CODES)]
+    Uninstall(Box<UninstallArgs>),
+    /// Bring an installation up to date; the same as install, where there is one already
+    #[command(after_help = INSTALL_CODES)]
+    Upgrade(Box<InstallArgs>),
 }
+
+const INSTALL_CODES: &str = "Exit codes: 0 done, 1 failed (with --dry-run=server --diff: something would change), 2 wrong usage, \
+5 somebody else owns what would have to be changed, 6 not ready in time, 8 not agreed to, 9 no cluster, or it does not \
+allow it, 130 interrupted";
 
 const SANDBOX_CODES: &str = "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage, 3 no usable Envoy, 4 port in use, \
 5 Envoy died";

@@ -133,8 +133,8 @@ impl Cluster {
     ///
     /// # Errors
     /// If the server cannot be reached, or refuses.
-    pub async fn patch(&self, path: &str, patch: Patch, body: Value) -> Result<Answer, Trouble> {
-        self.ask(Method::PATCH, path, Some(patch.content_type()), body).await
+    pub async fn patch(&self, path: &str, kind: Patch, body: Value) -> Result<Answer, Trouble> {
+        self.ask(Method::PATCH, path, Some(kind.content_type()), body).await
     }
 
     /// Deletes the object at a path, with these options (`DeleteOptions`).

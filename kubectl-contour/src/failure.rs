@@ -85,6 +85,11 @@ impl Failure {
         Self { kind, message: message.into(), hint: None }
     }
 
+    /// An exit code without words: what there is to say has been said.
+    pub fn silent(kind: Kind) -> Self {
+        Self::new(kind, "")
+    }
+
     /// The same with a hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -101,6 +106,9 @@ impl From<anyhow::Error> for Failure {
 
 /// Writes a failure to standard error.
 pub fn report(failure: &Failure, color: ColorChoice) -> ExitCode {
+    if failure.message.is_empty() {
+        return ExitCode::from(failure.kind.code());
+    }
     let (red, cyan, off) =
         if color.on_stderr() { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!("{red}error:{off} {}\n", failure.message);

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cluster;
 pub mod duration;
 pub mod failure;
+pub mod install;
 pub mod output;
 pub mod sandbox;
 
@@ -27,9 +28,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let printer = |format| Printer::new(format, cli.color, cli.quiet);
     let result = match cli.command {
+        Command::Install(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(install::run(*arguments, install::Verb::Install, printer))
+        }
         Command::Sandbox(arguments) => {
             let printer = printer(arguments.output);
-            block_on(sandbox::run(arguments, printer))
+            block_on(sandbox::run(*arguments, printer))
+        }
+        Command::Uninstall(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(install::uninstall::run(*arguments, printer))
+        }
+        Command::Upgrade(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(install::run(*arguments, install::Verb::Upgrade, printer))
         }
     };
     match result {

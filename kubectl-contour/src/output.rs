@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, write_stderr};
 
 /// The form of what a command writes to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -174,6 +174,95 @@ impl Printer {
     fn erase(&mut self) -> &'static str {
         if std::mem::take(&mut self.transient) { "\r\x1b[2K" } else { "" }
     }
+}
+
+/// Words about what is going on, on stderr: a line that is replaced on a terminal, and elsewhere a
+/// line for each change, so that a log of CI stays readable.
+#[derive(Debug)]
+pub struct Progress {
+    quiet: bool,
+    terminal: bool,
+    transient: bool,
+    last: String,
+}
+
+impl Progress {
+    /// For this process's stderr.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { quiet, terminal, transient: false, last: String::new() }
+    }
+
+    /// Says what is going on now.
+    pub fn say(&mut self, text: &str) {
+        if self.quiet || text == self.last {
+            return;
+        }
+        text.clone_into(&mut self.last);
+        if self.terminal {
+            let erase = self.erase();
+            self.transient = true;
+            write_stderr(&format!("{erase}\x1b[?7l{text}\x1b[?7h"));
+        } else {
+            write_stderr(&format!("{text}\n"));
+        }
+    }
+
+    /// Says what stays.
+    pub fn keep(&mut self, text: &str) {
+        if !self.quiet {
+            let erase = self.erase();
+            write_stderr(&format!("{erase}{text}\n"));
+        }
+    }
+
+    /// Makes room for what others write to the terminal.
+    pub fn clear(&mut self) {
+        let erase = self.erase();
+        if !erase.is_empty() {
+            write_stderr(erase);
+        }
+        self.last.clear();
+    }
+
+    fn erase(&mut self) -> &'static str {
+        if std::mem::take(&mut self.transient) { "\r\x1b[2K" } else { "" }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Asks on the terminal whether to go on: only `y` or `yes` is a yes. `None` where nobody can be
+/// asked, because stdin or stderr is no terminal.
+pub async fn confirm(question: &str) -> Option<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    write_stderr(&format!("{question} [y/N] "));
+    Some(matches!(answer().await.trim(), "y" | "Y" | "yes" | "Yes" | "YES"))
+}
+
+/// Asks on the terminal for a word, which has to be typed as it is. `None` as above.
+pub async fn confirm_by(question: &str, word: &str) -> Option<bool> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    write_stderr(&format!("{question}\nType {word:?} to go on: "));
+    Some(answer().await.trim() == word)
+}
+
+async fn answer() -> String {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        // What cannot be read is no yes.
+        drop(std::io::stdin().read_line(&mut line));
+        line
+    });
+    read.await.unwrap_or_default()
 }
 
 fn write(text: &str) -> Result<(), Closed> {

@@ -349,6 +349,15 @@ where
 }
 
 impl Connection {
+    /// Whether another request may be sent over it. HTTP/2 says by GOAWAY that none may, as HTTP/1.1
+    /// says by `connection: close`.
+    pub async fn is_open(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(_) => true,
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors

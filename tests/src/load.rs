@@ -152,6 +152,11 @@ async fn exchange(
     ask: &Ask,
     connection: &mut Option<Connection>,
 ) -> Result<Reply> {
+    if let Some(open) = connection
+        && !open.is_open().await
+    {
+        *connection = None;
+    }
     let mut open = match connection.take() {
         Some(open) => open,
         None => target.connect().await?,

@@ -15,6 +15,15 @@ pub fn contour() -> PathBuf {
     BUILT.get_or_init(|| build("contour")).clone()
 }
 
+/// The binary `kubectl-contour`, built as these tests are.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn plugin() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("kubectl-contour")).clone()
+}
+
 /// The binary `backend` of this crate.
 ///
 /// # Panics

@@ -181,6 +181,10 @@ fn make_structural(schema: &mut Value) {
             keywords.insert("type".to_owned(), kind);
         }
     }
+    // The server warns of int64, which it does not know.
+    if keywords.get("type").and_then(Value::as_str) == Some("integer") {
+        keywords.shift_remove("format");
+    }
     if let Some(Value::String(description)) = keywords.get_mut("description") {
         *description = description.replace('\n', " ");
     }
@@ -211,7 +215,6 @@ fn text(description: &str, length: usize) -> Value {
 fn generation() -> Value {
     json!({
         "type": "integer",
-        "format": "int64",
         "description": "The generation of the spec that the status is about.",
     })
 }

@@ -1,6 +1,6 @@
 //! The flags by which kubectl's own commands find a cluster, under the same names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -214,7 +214,7 @@ impl ClusterFlags {
         // (kubernetes.io/docs/reference/access-authn-authz/authentication, "User impersonation").
         let uid = self.impersonate_uid.clone().or_else(|| auth.impersonate_uid.clone());
         let mut extra: BTreeMap<String, Vec<String>> =
-            auth.impersonate_user_extra.clone().unwrap_or_else(HashMap::new).into_iter().collect();
+            auth.impersonate_user_extra.clone().unwrap_or_default().into_iter().collect();
         for (key, value) in &self.impersonate_extra {
             extra.entry(key.clone()).or_default().push(value.clone());
         }

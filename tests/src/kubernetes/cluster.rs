@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::audit::Audit;
 use super::images::Image;
 use super::objects::Objects;
 use crate::envoy::workspace;
@@ -40,6 +41,16 @@ impl Cluster {
     /// Services can be reached at their addresses, and a `LoadBalancer` Service gets one.
     pub fn is_here(&self) -> bool {
         !self.own
+    }
+
+    /// What the accounts of the namespace `projectcontour` have asked for, where the node is on this
+    /// machine.
+    ///
+    /// # Panics
+    /// If the audit log cannot be read.
+    pub fn audit(&self) -> Audit {
+        let run = self.kubeconfig.parent().expect("the kubeconfig is in a directory");
+        Audit::read(&run.join("audit.log"))
     }
 
     /// The objects as the administrator sees them. It belongs to the runtime of the test that calls

@@ -2,6 +2,10 @@
 
 #[path = "cluster/contour.rs"]
 mod contour;
+#[path = "cluster/installed.rs"]
+mod installed;
+#[path = "cluster/rolled.rs"]
+mod rolled;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

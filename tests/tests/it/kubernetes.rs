@@ -11,6 +11,8 @@ mod chart;
 mod controller;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
+#[path = "kubernetes/install.rs"]
+mod install;
 #[path = "kubernetes/kinds.rs"]
 mod kinds;
 #[path = "kubernetes/leaders.rs"]
