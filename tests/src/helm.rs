@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -49,22 +49,27 @@ pub fn render(
         "Chart": chart, "Values": values, "Set": asked.set, "SetString": asked.set_string,
         "Name": name, "Namespace": namespace,
     });
+    let output = run(&request);
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let objects: Vec<Value> =
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let objects = objects.into_iter().map(|made| {
+        let source = made.get("source").and_then(Value::as_str).unwrap_or_default().to_owned();
+        (source, made.get("object").cloned().unwrap_or_default())
+    });
+    Ok(objects.collect())
+}
+
+fn run(request: &Value) -> Output {
     let mut helm = Command::new(binary());
     helm.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut helm = helm.spawn().expect("Helm is there");
     let mut input = helm.stdin.take().expect("it has an input");
     input.write_all(request.to_string().as_bytes()).expect("Helm reads");
     drop(input);
-    let output = helm.wait_with_output().expect("Helm ends");
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let objects: Vec<Value> = serde_json::from_slice(&output.stdout).expect("Helm writes JSON");
-    let objects = objects.into_iter().map(|made| {
-        let source = made.get("source").and_then(Value::as_str).unwrap_or_default().to_owned();
-        (source, made.get("object").cloned().unwrap_or_default())
-    });
-    Ok(objects.collect())
+    helm.wait_with_output().expect("Helm ends")
 }
 
 /// `CONTOUR_HELM`, or what `make helm` builds.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser as _;
 use contour::args::Cli;
-use contour_deploy::{Override, Profile, Release, Values, chart_files, render};
+use contour_deploy::{Override, Profile, Release, Values, chart_files, render, to_yaml};
 use contour_tests::helm::{self, Asked};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -161,8 +161,7 @@ fn whatever_is_set_gives_the_objects_that_helm_makes_of_it() {
         compare(&chart, &what, &asked, &values);
     }
     let text = ["contour.podAnnotations.a=1", r"envoy.service.annotations.a\.b/c=true\,false"];
-    let mut asked = Asked::default();
-    asked.set_string = text.map(str::to_owned).to_vec();
+    let asked = Asked { set_string: text.map(str::to_owned).to_vec(), ..Asked::default() };
     let values = Values::resolve(Profile::Default, &text.map(Override::SetString)).unwrap();
     compare(&chart, "text", &asked, &values);
 }
@@ -200,6 +199,41 @@ fn what_a_file_says_gives_the_objects_that_helm_makes_of_it() {
         asked.values.push(name.into());
         let values = Values::resolve(Profile::Ha, files.get(..count).unwrap()).unwrap();
         compare(&chart, name, &asked, &values);
+    }
+}
+
+/// What is written for others is YAML 1.1 as well as 1.2.
+#[test]
+fn what_is_written_is_what_others_read() {
+    if !helm::is_there() {
+        return;
+    }
+    let strange =
+        ["yes", "on", "0o17", "017", "1_000", "1:30", "~", "", "a: b", "- x", "#", "é\n\n b "];
+    let annotations: serde_json::Map<_, _> =
+        strange.iter().zip(0..).map(|(text, n)| (format!("a{n}"), json!(text))).collect();
+    let text = json!({"envoy": {"service": {"annotations": annotations}}}).to_string();
+    let file = Override::File { name: "mine.json", text: &text };
+    for profile in Profile::ALL {
+        let manifests = render(&Values::resolve(profile, &[file]).unwrap(), &Release::default());
+        let manifests = manifests.unwrap();
+        let chart = tempfile::tempdir().unwrap();
+        let (path, metadata) = chart_files().iter().find(|(p, _)| *p == "Chart.yaml").unwrap();
+        std::fs::write(chart.path().join(path), metadata).unwrap();
+        std::fs::create_dir(chart.path().join("templates")).unwrap();
+        let all = chart.path().join("templates/all.yaml");
+        std::fs::write(all, to_yaml(&manifests).unwrap()).unwrap();
+        let read = helm::render(chart.path(), &Asked::default(), ("a", "b")).unwrap();
+        assert_eq!(read.len(), manifests.len());
+        let read = by_name(read);
+        for manifest in manifests {
+            let source = "contour/templates/all.yaml".to_owned();
+            let ours = by_name(vec![(source, manifest.object)]);
+            let (name, ours) = ours.first_key_value().unwrap();
+            let mut found = Vec::new();
+            differences(name, &read[name], ours, &mut found);
+            assert!(found.is_empty(), "{profile}:\n{}", found.join("\n"));
+        }
     }
 }
 

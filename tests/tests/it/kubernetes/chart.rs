@@ -143,7 +143,7 @@ fn used(audit: &Audit) -> BTreeSet<(String, String, String)> {
     of_objects.map(|r| (r.verb.clone(), r.group.clone(), r.resource.clone())).collect()
 }
 
-/// What the rules of Roles and ClusterRoles of a component grant.
+/// What the rules of Roles and `ClusterRoles` of a component grant.
 fn granted(manifests: &[Manifest], component: &str) -> BTreeSet<(String, String, String)> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
