@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use serve::duration;
 pub use serve::{Feature, FormerArgs, KubernetesArgs, Layout, Prepared, ServeArgs};
 
 use crate::certgen::CertgenArgs;

@@ -11,7 +11,7 @@ mod layout;
 mod make;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 
@@ -42,6 +42,13 @@ pub struct CertgenArgs {
     /// Replace what exists already; the authority in it stays trusted beside the new one.
     #[arg(long)]
     pub overwrite: bool,
+
+    /// With --overwrite: how long the new authority is in the Secrets, trusted beside the old one,
+    /// before certificates of it follow. Longer than kubelet takes to bring Secrets to Pods, no side
+    /// ever meets a certificate that it does not know yet.
+    #[arg(long, value_name = "DURATION", value_parser = crate::args::duration,
+          requires_all = ["overwrite", "kube"])]
+    pub settle: Option<Duration>,
 
     /// Namespace of the controller, of its Secrets and of the names in its certificate.
     #[arg(long, value_name = "NS", env = "CONTOUR_NAMESPACE", default_value = "projectcontour")]
@@ -198,10 +205,17 @@ async fn generate(args: CertgenArgs, layout: Layout) -> Result<(), CertgenError>
     let made = make::certificates(&args.namespace, (now, args.certificate_lifetime), &previous)
         .map_err(|error| CertgenError::Make(error.to_string()))?;
     let wanted = layout.secrets(&made);
-    if let Some(secrets) = &secrets
-        && !secrets.write(&wanted, args.overwrite).await?
-    {
-        return Ok(());
+    if let Some(secrets) = &secrets {
+        if let Some(settle) = args.settle.filter(|_| !previous.is_empty()) {
+            secrets.announce(&wanted).await?;
+            tracing::info!(
+                "the new authority is trusted from now on; in {settle:?} its certificates follow"
+            );
+            tokio::time::sleep(settle).await;
+        }
+        if !secrets.write(&wanted, args.overwrite).await? {
+            return Ok(());
+        }
     }
     if args.yaml {
         files::write_manifests(&args.output, &wanted, args.overwrite)?;

@@ -276,7 +276,7 @@ pub enum Feature {
     BackendTlsPolicies,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     <Duration as Parse>::parse(text).ok_or_else(|| Duration::complaint(text))
 }
 

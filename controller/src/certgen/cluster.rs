@@ -131,6 +131,29 @@ impl Secrets {
         }
     }
 
+    /// Lets the authorities of these Secrets be trusted already, while the certificates stay those
+    /// that are there.
+    pub(super) async fn announce(&self, secrets: &[Secret]) -> Result<(), ClusterError> {
+        let params =
+            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        for secret in secrets {
+            let name = secret.metadata.name.as_deref().unwrap_or_default();
+            let old = self.api.get_opt(name).await;
+            let Some(mut old) = old.map_err(|error| self.failed("get", name, &error))? else {
+                continue;
+            };
+            let authorities = layout::authorities(secret);
+            if authorities.is_empty() {
+                continue;
+            }
+            old.data.get_or_insert_default().extend(authorities);
+            old.metadata.managed_fields = None;
+            let replaced = self.api.replace(name, &params, &old).await;
+            replaced.map_err(|error| self.failed("update", name, &error))?;
+        }
+        Ok(())
+    }
+
     /// Labels and annotations of others stay, if we may look.
     async fn replace(
         &self,

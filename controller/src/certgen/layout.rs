@@ -79,6 +79,14 @@ impl Layout {
     }
 }
 
+/// What of a Secret says who is trusted.
+pub(super) fn authorities(secret: &Secret) -> BTreeMap<String, ByteString> {
+    let data = secret.data.iter().flatten();
+    data.filter(|(key, _)| matches!(key.as_str(), "ca.crt" | "cacert.pem"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
 /// The certificates in a Secret, of whichever form, as PEM.
 pub(super) fn texts(secret: Secret) -> Vec<String> {
     let data = secret.data.unwrap_or_default().into_iter();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use contour::exit::Exit;
+use contour_tests::envoy::eventually;
 use contour_tests::kubernetes::{ADMIN, ApiServer, Objects, Options};
 use contour_tests::program;
 use serde_json::{Value, json};
@@ -135,4 +136,37 @@ async fn a_server_that_cannot_be_reached_is_named() {
     let said = ends(&server.kubeconfig(ADMIN), &[], Exit::Kubernetes);
     let address = server.url();
     assert!(said.contains("cannot reach the API server at") && said.contains(&address), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_authority_is_trusted_before_certificates_of_it_are_shown() {
+    let Some(server) = ApiServer::start(Options::default()).await else { return };
+    let (admin, config) = (server.admin(), server.kubeconfig(ADMIN));
+    admin.namespace(NAMESPACE).await;
+    ends(&config, &[], Exit::Done);
+    let first = secrets(&admin).await;
+    let said = ends(&config, &["--settle=1s"], Exit::Usage);
+    assert!(said.contains("--overwrite"), "{said}");
+
+    let rotation = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || {
+            ends(&config, &["--overwrite", "--settle=5s"], Exit::Done);
+        })
+    };
+    let between = eventually("the bundle has grown", async || {
+        let now = secrets(&admin).await;
+        (bundle(&now[1]) > bundle(&first[1])).then_some(now)
+    })
+    .await;
+    for (old, new) in first.iter().zip(&between) {
+        assert_eq!(old["data"]["tls.crt"], new["data"]["tls.crt"]);
+        assert_eq!(old["data"]["tls.key"], new["data"]["tls.key"]);
+    }
+    rotation.await.unwrap();
+    let last = secrets(&admin).await;
+    for ((old, between), new) in first.iter().zip(&between).zip(&last) {
+        assert_ne!(old["data"]["tls.crt"], new["data"]["tls.crt"]);
+        assert_eq!(between["data"]["ca.crt"], new["data"]["ca.crt"]);
+    }
 }
