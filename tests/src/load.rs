@@ -161,9 +161,20 @@ async fn exchange(
         Some(open) => open,
         None => target.connect().await?,
     };
-    let reply = open.ask(ask).await?;
+    let reply = match open.ask(ask).await {
+        // The connection was closed before the request went out: nobody has seen it.
+        Err(error) if is_unsent(&error) => {
+            open = target.connect().await?;
+            open.ask(ask).await?
+        }
+        reply => reply?,
+    };
     if !reply.header("connection").eq_ignore_ascii_case("close") {
         *connection = Some(open);
     }
     Ok(reply)
+}
+
+fn is_unsent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
 }

@@ -11,11 +11,13 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | toJson }}
 {{- define "contour.image" -}}
 image: {{ printf "%s:%s" .Values.image.contour.repository (.Values.image.contour.tag | default .Chart.AppVersion) | toJson }}
 imagePullPolicy: {{ .Values.image.contour.pullPolicy | toJson }}
+terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
 {{- define "contour.envoyImage" -}}
 image: {{ printf "%s:%s" .Values.image.envoy.repository .Values.image.envoy.tag | toJson }}
 imagePullPolicy: {{ .Values.image.envoy.pullPolicy | toJson }}
+terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
 {{- /* What is the same for every Pod, and for each container: the Pod Security level `restricted`. */}}

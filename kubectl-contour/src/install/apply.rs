@@ -10,6 +10,7 @@ use super::object::Id;
 use super::plan::{Change, Manner, Plan, Step};
 use super::readiness::{Readiness, readiness};
 use super::report::{Report, title};
+use super::wait::why_not;
 use crate::cluster::{Cluster, Patch};
 use crate::failure::{Failure, Kind};
 
@@ -129,19 +130,26 @@ impl Application<'_> {
                 let why = match live.as_ref().map_or(Readiness::Ready, readiness) {
                     Readiness::Ready => break,
                     Readiness::Failed(why) => {
-                        let message = format!("{} has failed: {why}", step.id);
-                        return Err(Failure::new(Kind::Timeout, message).with_hint(format!(
+                        return Err(Failure::new(
+                            Kind::Timeout,
+                            format!("{} has failed: {why}", step.id),
+                        )
+                        .with_hint(format!(
                             "kubectl logs -n {} {} tells more",
                             self.namespace, step.id
                         )));
                     }
                     Readiness::Waiting(why) => why,
                 };
+                let mut reasons = vec![format!("{}: {why}", step.id)];
+                if let Some(live) = &live {
+                    reasons.extend(why_not(self.cluster, live).await);
+                }
                 if Instant::now() > end {
-                    let message = format!("{} is not done: {why}", step.id);
+                    let message = format!("not done in time: {}", reasons.join("\n  "));
                     return Err(Failure::new(Kind::Timeout, message));
                 }
-                report.waiting(&[format!("{}: {why}", step.id)]);
+                report.waiting(&reasons);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -77,7 +77,7 @@ fn missing(what: &str, reasons: &[String], namespace: &str) -> Failure {
 }
 
 /// Why the pods of a workload are not ready. What cannot be read is not told.
-async fn why_not(cluster: &Cluster, workload: &Value) -> Vec<String> {
+pub(super) async fn why_not(cluster: &Cluster, workload: &Value) -> Vec<String> {
     let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let namespace = workload.pointer("/metadata/namespace").and_then(Value::as_str);
     let (Some(labels), Some(namespace)) = (labels, namespace) else { return Vec::new() };
@@ -87,11 +87,18 @@ async fn why_not(cluster: &Cluster, workload: &Value) -> Vec<String> {
         .collect();
     let path =
         format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector.join("%2C"));
-    let pods = cluster.list(&path).await.unwrap_or_default();
+    let mut pods = cluster.list(&path).await.unwrap_or_default();
+    let text = |pod: &Value, pointer: &str| {
+        pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    pods.sort_by_key(|pod| text(pod, "/metadata/creationTimestamp"));
+    // Of Pods that a Job has given up one after the other, the last one tells.
+    let failed = pods.iter().rposition(|pod| text(pod, "/status/phase") == "Failed");
     pods.iter()
-        .filter_map(|object| {
-            let name = object.pointer("/metadata/name").and_then(Value::as_str)?;
-            Some(format!("  pod {name}: {}", pod(object)?))
+        .enumerate()
+        .filter(|(index, pod)| failed == Some(*index) || text(pod, "/status/phase") != "Failed")
+        .filter_map(|(_, object)| {
+            Some(format!("  pod {}: {}", text(object, "/metadata/name"), pod(object)?))
         })
         .collect()
 }

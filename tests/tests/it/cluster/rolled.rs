@@ -74,7 +74,13 @@ async fn roll(cluster: &Cluster, objects: &Objects, app: &str, mark: &str) {
 async fn until_served(edge: &Edge, colour: &str) {
     let change = shop(ROLLED, "shop", "rolled.test", &[(colour, 1)]);
     edge.objects.apply_value(&change).await.unwrap();
-    stage::until_backend(&edge.http().await, &Ask::get("rolled.test", "/"), colour).await;
+    let (target, ask) = (edge.http().await, Ask::get("rolled.test", "/"));
+    // An Envoy may have to wait for kubelet, until it can connect to a controller again.
+    eventually_within(LONG, "the change is served", async || {
+        let reply = target.ask(&ask).await.ok()?;
+        (reply.backend().as_deref() == Some(colour)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,10 +112,10 @@ async fn nothing_fails_while_certificates_are_made_anew() {
     let Edge { cluster, objects, .. } = &edge;
     let traffic = Traffic::start(&edge).await;
     let before = secret(objects, "contourcert").await;
-    rotate(cluster, "under-load");
+    rotate(cluster, "under-load", "100s");
     assert_ne!(secret(objects, "contourcert").await, before);
     until_served(&edge, "green").await;
-    // New connections between all of them, once kubelet has brought the new files.
+    // New connections between all of them.
     roll(cluster, objects, "contour", "rotated").await;
     until_served(&edge, "blue").await;
     eventually_within(LONG, "status is written", async || {
