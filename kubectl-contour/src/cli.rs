@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::create::args::CreateArgs;
 use crate::duration;
 use crate::install::{InstallArgs, UninstallArgs};
 use crate::output::{ColorChoice, Format};
@@ -57,6 +58,10 @@ pub enum Command {
     /// Bring an installation up to date; the same as install, where there is one already
     #[command(after_help = INSTALL_CODES)]
     Upgrade(Box<InstallArgs>),
+    /// Write routing objects, checked before they are applied
+    ///
+    /// Prints YAML and writes nothing to the cluster, unless told to by --apply.
+    Create(CreateArgs),
 }
 
 const INSTALL_CODES: &str = "Exit codes: 0 done, 1 failed (with --dry-run=server --diff: something would change), 2 wrong usage, \

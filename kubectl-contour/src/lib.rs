@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod cluster;
+pub mod create;
 pub mod duration;
 pub mod failure;
 pub mod install;
@@ -43,6 +44,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Upgrade(arguments) => {
             let printer = printer(arguments.output);
             block_on(install::run(*arguments, install::Verb::Upgrade, printer))
+        }
+        Command::Create(arguments) => {
+            let manner = create::Manner { color: cli.color, quiet: cli.quiet };
+            block_on(create::run(arguments, manner))
         }
     };
     match result {

@@ -9,6 +9,7 @@
 )]
 
 mod it {
+    mod create;
     mod documents;
     mod example;
     mod program;

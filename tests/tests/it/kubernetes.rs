@@ -9,6 +9,8 @@ mod certgen;
 mod chart;
 #[path = "kubernetes/controller.rs"]
 mod controller;
+#[path = "kubernetes/create.rs"]
+mod create;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
 #[path = "kubernetes/install.rs"]
