@@ -1,9 +1,9 @@
 //! Server-side apply.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::draft::Document;
-use super::live::{name, text};
+use super::live::{name, text, without_server_fields};
 use crate::cluster::{Cluster, Patch};
 use crate::failure::{Failure, Kind};
 
@@ -67,19 +67,29 @@ const COLLECTIONS: [(&str, &str, &str); 4] = [
 pub async fn apply(cluster: &Cluster, document: &Document, how: How) -> Result<Applied, Failure> {
     let path = path(&document.value)?;
     let tried = format!("cannot apply {}", full_name(&document.value));
-    let before = cluster.find(&path).await.map_err(|trouble| trouble.failure(&tried))?;
     let dry = if how.dry_run { "&dryRun=All" } else { "" };
-    let query =
-        format!("{path}?fieldManager={MANAGER}&force={}&fieldValidation=Strict{dry}", how.force);
-    let body = document.sent.clone().unwrap_or_else(|| document.value.clone());
-    let answer = cluster.patch(&query, Patch::Apply, body).await.map_err(|trouble| {
+    let query = format!("{path}?fieldManager={MANAGER}&fieldValidation=Strict{dry}");
+    let (before, answer) = if let Some(base) = &document.base {
+        let Some(change) = difference(base, &document.value) else {
+            let object = without_managed_fields(base.clone());
+            return Ok(Applied { object, change: Change::Unchanged, warnings: Vec::new() });
+        };
+        (Some(base.clone()), cluster.patch(&query, Patch::Json, change).await)
+    } else {
+        let before = cluster.find(&path).await.map_err(|trouble| trouble.failure(&tried))?;
+        let query = format!("{query}&force={}", how.force);
+        (before, cluster.patch(&query, Patch::Apply, document.value.clone()).await)
+    };
+    let answer = answer.map_err(|trouble| {
         let failure = trouble.failure(&tried);
-        if trouble.is_conflict() {
-            failure.with_hint(
+        match (trouble.is_conflict(), &document.base) {
+            (true, Some(_)) => {
+                failure.with_hint("somebody has changed it meanwhile: run this again")
+            }
+            (true, None) => failure.with_hint(
                 "--force-conflicts takes the fields over; their owner may set them again",
-            )
-        } else {
-            failure
+            ),
+            (false, _) => failure,
         }
     })?;
     let change = match &before {
@@ -88,6 +98,27 @@ pub async fn apply(cluster: &Cluster, document: &Document, how: How) -> Result<A
         Some(_) => Change::Configured,
     };
     Ok(Applied { object: without_managed_fields(answer.body), change, warnings: answer.warnings })
+}
+
+/// What turns an object into another, as a JSON Patch that holds for this version of it alone;
+/// `None` if nothing does. Whoever owns what stays the same goes on owning it. Server-side apply of
+/// a part would not do: what a manager has applied once and does not apply again, goes.
+fn difference(base: &Value, wanted: &Value) -> Option<Value> {
+    let ours = without_server_fields(base);
+    let mut changes = Vec::new();
+    for pointer in ["/spec", "/metadata/labels", "/metadata/annotations"] {
+        let wanted = wanted.pointer(pointer);
+        if let Some(value) = wanted.filter(|_| wanted != ours.pointer(pointer)) {
+            changes.push(json!({ "op": "add", "path": pointer, "value": value }));
+        }
+    }
+    if changes.is_empty() {
+        return None;
+    }
+    let version = text(base, "/metadata/resourceVersion");
+    let path = "/metadata/resourceVersion";
+    changes.insert(0, json!({ "op": "replace", "path": path, "value": version }));
+    Some(Value::Array(changes))
 }
 
 /// Where an object is, or would be.
@@ -137,9 +168,23 @@ fn without_managed_fields(mut value: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn only_what_differs_is_changed_and_only_of_the_version_that_was_seen() {
+        let base = json!({
+            "metadata": {"name": "shop", "resourceVersion": "7", "labels": {"a": "b"}},
+            "spec": {"x": 1}, "status": {"y": 1},
+        });
+        let mut wanted = without_server_fields(&base);
+        assert_eq!(difference(&base, &wanted), None);
+        wanted["spec"] = json!({"x": 2});
+        let expected = json!([
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+            {"op": "add", "path": "/spec", "value": {"x": 2}},
+        ]);
+        assert_eq!(difference(&base, &wanted), Some(expected));
+    }
 
     #[test]
     fn objects_are_named_and_found_as_kubectl_does() {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::args::{BlueGreenArgs, DelegationArgs, IngressRouteArgs, TlsArgs};
 use super::blue_green::{self, Live, Wish};
 use super::check::Snapshot;
-use super::draft::{self, RouteWish, TeamWish};
+use super::draft::{self, LiveTeam, RouteWish, TeamWish};
 use super::gather::Needs;
 use super::live::{name, text};
 use super::prompt;
@@ -90,27 +90,22 @@ pub(super) async fn delegation(args: DelegationArgs, manner: Manner) -> Result<(
     }
     let mut session = Session::open(&args.cluster, &args.deliver, manner).await?;
     let root = ObjectName::new(session.namespace.as_str(), args.name.as_str());
-    let live = match &session.cluster {
-        Some(cluster) => {
-            let path = format!("{ROUTES}/{}/ingressroutes/{}", root.namespace, root.name);
-            let found = cluster.find(&path).await;
-            // A cluster that cannot be asked is told of by the check that follows.
-            found.ok().flatten()
-        }
-        None => None,
+    let live = LiveTeam {
+        root: there(session.cluster.as_ref(), &root).await,
+        team: there(session.cluster.as_ref(), &args.to).await,
     };
-    if live.is_none() && args.host.is_none() {
+    if live.root.is_none() && args.host.is_none() {
         return Err(Failure::new(
             Kind::Usage,
             format!("there is no IngressRoute {root} yet, and no host for it"),
         )
         .with_hint("name the host: --host shop.example.com"));
     }
-    if let Some(live) = &live {
-        fits(live, &args)?;
+    if let Some(root) = &live.root {
+        fits(root, &args)?;
     }
-    let known =
-        live.as_ref().and_then(|live| Fqdn::parse(text(live, "/spec/virtualhost/fqdn")).ok());
+    let known = live.root.as_ref();
+    let known = known.and_then(|root| Fqdn::parse(text(root, "/spec/virtualhost/fqdn")).ok());
     let secret = args.tls_secret.clone();
     let lent = match secret.as_deref().and_then(|secret| secret.split_once('/')) {
         Some((namespace, name)) => {
@@ -135,9 +130,16 @@ pub(super) async fn delegation(args: DelegationArgs, manner: Manner) -> Result<(
         services: args.services,
         lent,
     };
-    let documents = draft::delegation(&wish, live.as_ref())
-        .map_err(|message| Failure::new(Kind::Error, message))?;
+    let documents =
+        draft::delegation(&wish, &live).map_err(|message| Failure::new(Kind::Error, message))?;
     session.finish(documents, &args.deliver).await
+}
+
+/// An IngressRoute, if it is there. A cluster that cannot be asked is told of by the check that
+/// follows.
+async fn there(cluster: Option<&Cluster>, route: &ObjectName) -> Option<Value> {
+    let path = format!("{ROUTES}/{}/ingressroutes/{}", route.namespace, route.name);
+    cluster?.find(&path).await.ok().flatten()
 }
 
 /// Whether a root that is there already is what the command line says it is.

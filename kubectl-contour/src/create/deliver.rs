@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::apply::{self, Applied};
 use super::args::{DeliverArgs, DryRun, Form};
 use super::draft::{self, Document};
+use super::live::text as text_of;
 use super::yaml::{self, Comments};
 use crate::cluster::Cluster;
 use crate::failure::{Failure, Kind, write_stderr};
@@ -18,7 +19,7 @@ use crate::failure::{Failure, Kind, write_stderr};
 pub struct Parcel {
     /// The text as it was written or edited.
     pub text: String,
-    /// The documents: what of each is sent may be less than the text says.
+    /// The documents: of those that are there already, only what differs is changed.
     pub documents: Vec<Document>,
 }
 
@@ -28,18 +29,23 @@ impl Parcel {
         Self { text: draft::text(&documents), documents }
     }
 
-    /// A text that somebody has edited: it is sent as it is.
+    /// A text that somebody has edited, of which these documents were the original.
     ///
     /// # Errors
     /// If it cannot be read, which a check has told in detail before.
-    pub fn edited(text: String) -> Result<Self, Failure> {
+    pub fn edited(text: String, originals: &[Document]) -> Result<Self, Failure> {
         let values: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| {
             Failure::new(Kind::Error, format!("the edited text cannot be read: {error}"))
         })?;
-        let documents = values
-            .into_iter()
-            .filter(|value| !value.is_null())
-            .map(|value| Document { value, ..Document::default() });
+        let documents = values.into_iter().filter(|value| !value.is_null()).map(|value| {
+            let namespace = |value: &Value| text_of(value, "/metadata/namespace").to_owned();
+            let is_same = |original: &&Document| {
+                apply::full_name(&original.value) == apply::full_name(&value)
+                    && namespace(&original.value) == namespace(&value)
+            };
+            let base = originals.iter().find(is_same).and_then(|found| found.base.clone());
+            Document { value, base, ..Document::default() }
+        });
         Ok(Self { documents: documents.collect(), text })
     }
 

@@ -9,7 +9,7 @@ use contour_core::name::ObjectName;
 use serde_json::{Map, Value, json};
 
 pub use route::{RouteWish, ingressroute};
-pub use team::{TeamWish, delegation};
+pub use team::{LiveTeam, TeamWish, delegation};
 
 use crate::create::yaml::{self, Comments};
 
@@ -20,9 +20,9 @@ pub struct Document {
     pub value: Value,
     /// Comments for whoever reads it.
     pub comments: Comments,
-    /// What of it is sent, where the rest belongs to somebody else: fields that are not sent stay
-    /// theirs.
-    pub sent: Option<Value>,
+    /// The object as it is, where it is there already and somebody else's: only what differs is
+    /// changed, and only if nobody else has changed it meanwhile.
+    pub base: Option<Value>,
 }
 
 impl Document {

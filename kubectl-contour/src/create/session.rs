@@ -130,6 +130,7 @@ impl Session {
             flags.save.as_ref().map_or_else(|| "stdout".to_owned(), |p| p.display().to_string());
         let mut snapshot = self.snapshot(&self.needs(&parcel.text)).await?;
         let mut findings = Vec::new();
+        let mut changed = false;
         if flags.edit {
             loop {
                 match edit::edit(&parcel.text, &findings)? {
@@ -144,7 +145,7 @@ impl Session {
                     Edited::Changed(text) => {
                         snapshot = self.snapshot(&self.needs(&text)).await?;
                         parcel.text = text;
-                        parcel.documents.clear();
+                        changed = true;
                     }
                 }
                 findings = check(&snapshot, &file, &parcel.text);
@@ -159,8 +160,8 @@ impl Session {
         if has_errors(&findings) && !flags.force {
             return Err(refusal(&findings));
         }
-        if parcel.documents.is_empty() {
-            parcel = Parcel::edited(parcel.text)?;
+        if changed {
+            parcel = Parcel::edited(parcel.text, &parcel.documents)?;
         }
         deliver(&parcel, flags, self.cluster.as_ref()).await
     }

@@ -5,7 +5,7 @@ use contour_core::name::ObjectName;
 use serde_json::{Value, json};
 
 use super::{Live, Names, Wish};
-use crate::create::draft::{Document, RouteWish, ingressroute, object};
+use crate::create::draft::{Document, RouteWish, ingressroute};
 use crate::create::live::{name, set, text, without_server_fields};
 use crate::failure::{Failure, Kind};
 
@@ -25,40 +25,34 @@ pub(super) fn routes(wish: &Wish, green: &Names, live: &Live) -> Result<Vec<Docu
 /// stands nowhere.
 fn with_second(live: &Value, blue: &str, green: &Names) -> Option<Document> {
     let mut value = without_server_fields(live);
-    let mut sent = Vec::new();
     let mut comments = Vec::new();
     let routes = value.pointer_mut("/spec/routes").and_then(Value::as_array_mut)?;
     for (index, route) in routes.iter_mut().enumerate() {
-        let prefix = route["match"].clone();
         let Some(services) = route.get_mut("services").and_then(Value::as_array_mut) else {
             continue;
         };
         if !add(services, blue, &green.service) {
             continue;
         }
-        let weights = services
-            .iter()
-            .map(|s| json!({ "name": s["name"], "port": s["port"], "weight": s["weight"] }));
-        sent.push(json!({ "match": prefix, "services": weights.collect::<Vec<_>>() }));
         let comment = format!(
             "All requests still go where they went; {} gets its first when its weight is raised.",
             green.service
         );
         comments.push((format!(".spec.routes[{index}].services"), comment));
     }
-    if sent.is_empty() {
+    if comments.is_empty() {
         return None;
     }
-    let own = ObjectName::new(text(live, "/metadata/namespace"), name(live));
     let comment = format!(
         "IngressRoute {} as it is, with {} beside {blue} and every weight said.",
-        own.name, green.service
+        name(live),
+        green.service
     );
     let mut document = Document::new(value, &comment);
     for (field, comment) in comments {
         document.comment(&field, &comment);
     }
-    document.sent = Some(object("IngressRoute", &own, None, &json!({ "routes": sent })));
+    document.base = Some(live.clone());
     Some(document)
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::route::{RouteWish, ingressroute};
 use super::{Document, object};
-use crate::create::live::{text, without_server_fields};
+use crate::create::live::{name, text, without_server_fields};
 
 /// What is to be delegated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,21 +28,36 @@ pub struct TeamWish {
     pub lent: bool,
 }
 
-/// The documents. `live` is the root as it is, if there is one: then it is that one, with the
-/// delegation added.
+/// What is there already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveTeam {
+    /// The root.
+    pub root: Option<Value>,
+    /// The team's IngressRoute.
+    pub team: Option<Value>,
+}
+
+/// The documents. Of what is there already they are that, with one route more.
 ///
 /// # Errors
-/// If the root has the prefix already, with services of its own.
-pub fn delegation(wish: &TeamWish, live: Option<&Value>) -> Result<Vec<Document>, String> {
-    let mut documents = vec![if let Some(live) = live {
-        amended(wish, live)?
+/// If one has another route of the prefix already.
+pub fn delegation(wish: &TeamWish, live: &LiveTeam) -> Result<Vec<Document>, String> {
+    let comment = format!(
+        "The paths below {} belong to the IngressRoute {} in the namespace {}.",
+        wish.prefix, wish.team.name, wish.team.namespace
+    );
+    let mut documents = vec![if let Some(root) = &live.root {
+        amended(root, &delegating(wish), &comment)?
     } else {
         let mut root = wish.root.clone();
         root.routes.push(delegating(wish));
         ingressroute(&root)
     }];
     if !wish.services.is_empty() {
-        documents.push(team(wish));
+        documents.push(match &live.team {
+            Some(live) => amended(live, &served(wish), "What was delegated.")?,
+            None => team(wish),
+        });
     }
     documents.extend(loan(wish));
     Ok(documents)
@@ -55,17 +70,17 @@ fn delegating(wish: &TeamWish) -> Route {
     Route { prefix: Arc::clone(&wish.prefix), delegate, ..Route::default() }
 }
 
+/// The route of the team that serves.
+fn served(wish: &TeamWish) -> Route {
+    Route { prefix: Arc::clone(&wish.prefix), services: wish.services.clone(), ..Route::default() }
+}
+
 fn team(wish: &TeamWish) -> Document {
-    let route = Route {
-        prefix: Arc::clone(&wish.prefix),
-        services: wish.services.clone(),
-        ..Route::default()
-    };
     let mut document = ingressroute(&RouteWish {
         name: wish.team.clone(),
         host: None,
         tls: None,
-        routes: vec![route],
+        routes: vec![served(wish)],
         tcp: None,
         class: wish.root.class.clone(),
     });
@@ -103,40 +118,34 @@ fn loan(wish: &TeamWish) -> Option<Document> {
     Some(Document::new(value, &comment))
 }
 
-/// The root as it is, with the delegation added or replaced.
-fn amended(wish: &TeamWish, live: &Value) -> Result<Document, String> {
-    let route = serde_json::to_value(delegating(wish)).unwrap_or_default();
+/// An IngressRoute as it is, with one route more.
+fn amended(live: &Value, route: &Route, comment: &str) -> Result<Document, String> {
+    let added = serde_json::to_value(route).unwrap_or_default();
     let mut value = without_server_fields(live);
-    let same = |r: &Value| text(r, "/match") == &*wish.prefix;
+    let same = |r: &Value| text(r, "/match") == &*route.prefix;
+    let mut index = 0;
     if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) {
         let routes = spec.entry("routes").or_insert_with(|| json!([]));
         if let Some(routes) = routes.as_array_mut() {
-            match routes.iter_mut().find(|r| same(r)) {
-                Some(there) if there["services"].is_array() => {
+            match routes.iter().position(same) {
+                Some(there) if routes.get(there) == Some(&added) => index = there,
+                Some(_) => {
                     return Err(format!(
-                        "IngressRoute {} routes {} to services of its own: remove that route first",
-                        wish.root.name, wish.prefix
+                        "IngressRoute {} has another route {} already: remove that one first",
+                        name(live),
+                        route.prefix
                     ));
                 }
-                Some(there) => *there = route.clone(),
-                None => routes.push(route.clone()),
+                None => {
+                    index = routes.len();
+                    routes.push(added);
+                }
             }
         }
     }
-    let index = value
-        .pointer("/spec/routes")
-        .and_then(Value::as_array)
-        .and_then(|routes| routes.iter().position(same))
-        .unwrap_or_default();
-    let name = &wish.root.name;
-    let sent = object("IngressRoute", name, None, &json!({ "routes": [route] }));
-    let comment = format!("IngressRoute {name} as it is, with one route more.");
-    let mut document = Document::new(value, &comment);
-    document.sent = Some(sent);
-    let comment = format!(
-        "The paths below {} belong to the IngressRoute {} in the namespace {}.",
-        wish.prefix, wish.team.name, wish.team.namespace
-    );
-    document.comment(&format!(".spec.routes[{index}]"), &comment);
+    let headline = format!("IngressRoute {} as it is, with one route more.", name(live));
+    let mut document = Document::new(value, &headline);
+    document.base = Some(live.clone());
+    document.comment(&format!(".spec.routes[{index}]"), comment);
     Ok(document)
 }

@@ -73,13 +73,13 @@ fn team() -> TeamWish {
 
 #[test]
 fn a_part_for_a_team() {
-    insta::assert_snapshot!(written(&delegation(&team(), None).unwrap()));
+    insta::assert_snapshot!(written(&delegation(&team(), &LiveTeam::default()).unwrap()));
 }
 
 #[test]
 fn what_is_there_is_not_written_again() {
     let wish = TeamWish { lent: true, services: Vec::new(), ..team() };
-    assert_eq!(delegation(&wish, None).unwrap().len(), 1);
+    assert_eq!(delegation(&wish, &LiveTeam::default()).unwrap().len(), 1);
 }
 
 #[test]
@@ -89,21 +89,30 @@ fn a_root_that_is_there_gets_one_route_more() {
     live["metadata"]["uid"] = json!("u");
     live["spec"]["unheardOf"] = json!({"kept": true});
     live["status"] = json!({"currentStatus": "valid"});
-    let documents = delegation(&team(), Some(&live)).unwrap();
+    let there = |root: &Value| LiveTeam { root: Some(root.clone()), team: None };
+    let documents = delegation(&team(), &there(&live)).unwrap();
     let root = &documents[0];
     assert_eq!(root.value["spec"]["routes"].as_array().unwrap().len(), 2);
     assert_eq!(root.value["spec"]["unheardOf"], live["spec"]["unheardOf"]);
     assert_eq!(root.value.get("status"), None);
     assert_eq!(root.value["metadata"].as_object().unwrap().len(), 2);
-    let delegating = json!([
-        {"match": "/team", "delegate": {"name": "reports", "namespace": "team-a"}},
-    ]);
-    assert_eq!(root.sent.as_ref().unwrap()["spec"], json!({"routes": delegating}));
+    assert_eq!(root.base.as_ref(), Some(&live));
 
-    // A second time it is the same; a prefix with services is not taken away from them.
-    let again = delegation(&team(), Some(&root.value)).unwrap();
+    // A second time it is the same; a prefix is not taken away from those who have it.
+    let again = delegation(&team(), &there(&root.value)).unwrap();
     assert_eq!(again[0].value, root.value);
     let taken = TeamWish { prefix: "/".into(), ..team() };
-    let told = delegation(&taken, Some(&live)).unwrap_err();
-    assert!(told.contains("remove that route first"), "{told}");
+    let told = delegation(&taken, &there(&live)).unwrap_err();
+    assert_eq!(told, "IngressRoute shop has another route / already: remove that one first");
+}
+
+#[test]
+fn a_team_that_has_a_part_already_gets_another() {
+    let first = delegation(&team(), &LiveTeam::default()).unwrap();
+    let live = LiveTeam { root: Some(first[0].value.clone()), team: Some(first[1].value.clone()) };
+    let second = delegation(&TeamWish { prefix: "/two".into(), ..team() }, &live).unwrap();
+    for (document, base) in second.iter().zip(&first).take(2) {
+        let count = |value: &Value| value["spec"]["routes"].as_array().unwrap().len();
+        assert_eq!(count(&document.value), count(&base.value) + 1);
+    }
 }

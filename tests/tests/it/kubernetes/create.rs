@@ -235,12 +235,19 @@ async fn a_team_gets_its_part_of_a_host() {
                     tlscertificatedelegation.contour.heptio.com/team-to-create-root created\n";
     assert_eq!((code, out.as_str(), said.as_str()), (0, expected, ""));
 
-    // Another part of the root that is there.
-    let more = ["delegation", "shop", "--prefix", "/two", "--to", "create-team/two"];
-    let (code, out, said) =
-        user.create(&[&more[..], &["--service", "reports:80", "--apply"]].concat()).await;
-    assert_eq!(code, 0, "{said}");
-    assert!(out.contains("/shop configured\n") && out.contains("/two created\n"), "{out}");
+    // The routes of one IngressRoute are all below the prefix that was delegated to it.
+    let more = ["delegation", "shop", "--prefix", "/two", "--service", "reports:80", "--apply"];
+    let (code, _, said) =
+        user.create(&[&more[..], &["--to", "create-team/reports"]].concat()).await;
+    assert!(code == 7 && said.contains("CTR204"), "{said}");
+    // Another part of the root that is there, for another one; a second time nothing changes.
+    let more = [&more[..], &["--to", "create-team/two"]].concat();
+    for expected in [("configured", "created"), ("unchanged", "unchanged")] {
+        let (code, out, said) = user.create(&more).await;
+        let route = "ingressroute.contour.heptio.com";
+        let lines = format!("{route}/shop {}\n{route}/two {}\n", expected.0, expected.1);
+        assert_eq!((code, out), (0, lines), "{said}");
+    }
     let stored = place.admin.get(&path(place.namespace, "shop")).await.unwrap();
-    assert_eq!(stored["spec"]["routes"].as_array().unwrap().len(), 3);
+    assert_eq!(stored["spec"]["routes"].as_array().unwrap().len(), 3, "{stored:#}");
 }
