@@ -167,3 +167,21 @@ fn help_reads_well() {
         insta::assert_snapshot!(format!("help_{what}"), stdout(&output));
     }
 }
+
+#[test]
+fn the_exit_codes_are_documented() {
+    use kubectl_contour::failure::Kind;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/create.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    for kind in [
+        Kind::Error,
+        Kind::Usage,
+        Kind::Conflict,
+        Kind::Findings,
+        Kind::Cancelled,
+        Kind::Cluster,
+        Kind::Interrupted,
+    ] {
+        assert!(document.contains(&format!("\n| {} | ", kind.code())), "{kind:?}");
+    }
+}
