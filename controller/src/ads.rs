@@ -160,17 +160,45 @@ pub struct EnvoyView {
     pub in_sync: u64,
     /// By type, for the types it asks for.
     pub types: Vec<(ResourceType, TypeView)>,
+    /// The resources of which it does not have the newest version because that was refused.
+    pub rejections: Vec<RejectedView>,
 }
 
-/// What an Envoy has of one resource type, as numbers of resources.
+/// A resource whose newest version an Envoy refused, or is spared because one of its release did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedView {
+    /// The resource.
+    pub key: ResourceKey,
+    /// The version refused.
+    pub version: Version,
+    /// What Envoy says about it.
+    pub message: Arc<str>,
+}
+
+/// What an Envoy has of one resource type; numbers are of resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TypeView {
     /// Acknowledged.
     pub held: usize,
     /// Sent and unanswered.
     pub outstanding: usize,
+    /// To be sent: changed, and not on the way yet.
+    pub pending: usize,
     /// Refused in their newest version.
     pub rejected: usize,
+    /// The hash of the names and versions of all that it has acknowledged; equal for Envoys that
+    /// hold the same. `None` if it holds nothing.
+    pub digest: Option<Version>,
+    /// When it last acknowledged something; `None` if it has not on this stream.
+    pub acknowledged: Option<Instant>,
+}
+
+/// The hash of names and versions, in whatever order; `None` of none.
+fn digest<'a>(held: impl Iterator<Item = (&'a str, Version)>) -> Option<Version> {
+    let mut held: Vec<_> = held.collect();
+    held.sort_unstable();
+    let lines = held.iter().map(|(name, version)| format!("{name}\n{version}\n"));
+    (!held.is_empty()).then(|| Version::of(lines.collect::<String>().as_bytes()))
 }
 
 /// What one Envoy has of one resource.
@@ -229,7 +257,17 @@ impl Ads {
 
     /// Every connected Envoy, in the order of connecting.
     pub fn envoys(&self) -> Vec<EnvoyView> {
-        self.shared.registry.envoys()
+        self.shared.registry.envoys(&self.shared.catalog)
+    }
+
+    /// How many Envoys are connected; one with several streams counts once for each.
+    pub fn connected(&self) -> usize {
+        self.shared.registry.count()
+    }
+
+    /// The newest revision published; 0 before the first.
+    pub fn revision(&self) -> u64 {
+        self.shared.catalog.position().revision
     }
 
     /// By node id, the newest revision that each connected Envoy has dealt with, together with all

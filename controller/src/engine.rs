@@ -482,6 +482,10 @@ impl Engine {
             Query::Objects(answer) => answer.send(self.lines()).is_ok(),
             Query::Object(object, answer) => answer.send(self.view(object)).is_ok(),
             Query::Resources(kind, answer) => answer.send(self.resources(kind)).is_ok(),
+            Query::Owners(keys, answer) => {
+                let owners = keys.iter().map(|key| self.pipeline.owners(key));
+                answer.send(owners.collect()).is_ok()
+            }
             Query::Counts(answer) => answer.send(self.counts()).is_ok(),
         };
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::create::args::CreateArgs;
-use crate::duration;
 use crate::install::{InstallArgs, UninstallArgs};
 use crate::output::{ColorChoice, Format};
+use crate::{check, duration, status, version};
 
 /// Route HTTP with Envoy: install the controller, or try an `IngressRoute` on your own machine
 #[derive(Clone, Debug, Parser)]
@@ -35,6 +35,15 @@ pub struct Cli {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Check whether an installation is well, or whether a cluster is ready for one
+    ///
+    /// Each check says what is wrong, what to do, and where docs/checks.md says more.
+    #[command(after_help = check::CODES)]
+    Check(Box<check::CheckArgs>),
+    /// Write routing objects, checked before they are applied
+    ///
+    /// Prints YAML and writes nothing to the cluster, unless told to by --apply.
+    Create(Box<CreateArgs>),
     /// Install the controller and Envoy into a cluster, or bring them up to date
     ///
     /// Everything comes out of this program: nothing is downloaded but the images that the cluster
@@ -49,6 +58,11 @@ pub enum Command {
     /// cluster. Ctrl-C stops everything.
     #[command(after_help = SANDBOX_CODES)]
     Sandbox(Box<SandboxArgs>),
+    /// Show what each Envoy has of what the controllers serve, and what it rejects
+    ///
+    /// Asks every replica of the controller, through the API server.
+    #[command(after_help = status::CODES)]
+    Status(Box<status::StatusArgs>),
     /// Remove the controller and Envoy from a cluster
     ///
     /// Deletes what the inventory names, having said who depends on it. The definitions of our
@@ -58,10 +72,9 @@ pub enum Command {
     /// Bring an installation up to date; the same as install, where there is one already
     #[command(after_help = INSTALL_CODES)]
     Upgrade(Box<InstallArgs>),
-    /// Write routing objects, checked before they are applied
-    ///
-    /// Prints YAML and writes nothing to the cluster, unless told to by --apply.
-    Create(CreateArgs),
+    /// Show which versions meet in the cluster, and whether they go together
+    #[command(after_help = version::CODES)]
+    Version(Box<version::VersionArgs>),
 }
 
 const INSTALL_CODES: &str = "Exit codes: 0 done, 1 failed (with --dry-run=server --diff: something would change), 2 wrong usage, \

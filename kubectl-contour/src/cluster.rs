@@ -1,7 +1,9 @@
 //! The API server, as this program's user may ask it.
 
 mod answer;
+pub mod clock;
 mod flags;
+mod forward;
 
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use serde_json::Value;
 
 pub use answer::{Answer, Trouble};
 pub use flags::ClusterFlags;
+pub use forward::{ForwardTrouble, PodPort};
 
 use crate::failure::{Failure, Kind};
 

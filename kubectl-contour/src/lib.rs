@@ -3,14 +3,20 @@
 //! `kubectl contour …` and `kubectl-contour …` are the same program: kubectl runs any
 //! `kubectl-contour` that it finds on PATH.
 
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod create;
 pub mod duration;
 pub mod failure;
+pub mod fleet;
 pub mod install;
 pub mod output;
 pub mod sandbox;
+pub mod status;
+pub mod table;
+pub mod version;
+pub mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -19,7 +25,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Failure, Kind};
-use crate::output::Printer;
+use crate::output::{Format, Printer};
 
 /// Reads the command line, runs the command and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -29,6 +35,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let printer = |format| Printer::new(format, cli.color, cli.quiet);
     let result = match cli.command {
+        Command::Check(arguments) => block_on(check::run(*arguments, printer(Format::Text))),
+        Command::Create(arguments) => {
+            let manner = create::Manner { color: cli.color, quiet: cli.quiet };
+            block_on(create::run(*arguments, manner))
+        }
         Command::Install(arguments) => {
             let printer = printer(arguments.output);
             block_on(install::run(*arguments, install::Verb::Install, printer))
@@ -45,10 +56,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let printer = printer(arguments.output);
             block_on(install::run(*arguments, install::Verb::Upgrade, printer))
         }
-        Command::Create(arguments) => {
-            let manner = create::Manner { color: cli.color, quiet: cli.quiet };
-            block_on(create::run(arguments, manner))
-        }
+        Command::Status(arguments) => block_on(status::run(*arguments, printer(Format::Text))),
+        Command::Version(arguments) => block_on(version::run(*arguments, printer(Format::Text))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

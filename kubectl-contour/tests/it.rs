@@ -12,6 +12,7 @@ mod it {
     mod create;
     mod documents;
     mod example;
+    mod inspection;
     mod program;
     mod refusals;
     mod sandbox;

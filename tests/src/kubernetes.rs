@@ -9,6 +9,7 @@ mod audit;
 mod cluster;
 pub mod faults;
 mod images;
+pub mod kubelet;
 mod objects;
 pub mod place;
 mod process;

@@ -1,24 +1,27 @@
 //! `/debug`: what became of an object, and which Envoy holds it.
 
-use std::time::UNIX_EPOCH;
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use contour_core::diagnostic::Diagnostic;
 use contour_core::name::{Kind, ObjectRef};
 use contour_core::pipeline::State;
-use contour_core::xds::{Resource, ResourceType};
+use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use http::header::HOST;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::{Admin, Answer, decode, ended, respond, text};
-use crate::ads::{Ads, EnvoyView, HeldState, Holder, Protocol};
+use crate::ads::{Ads, EnvoyView, HeldState, Holder, Protocol, TypeView};
+use crate::version::Version;
 
 const HELP: &str = "\
 /debug/objects                               all objects and their states
 /debug/object/<Kind>/<namespace>/<name>      what became of an object, and which Envoy holds it
 /debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
-/debug/envoys                                the Envoys connected
+/debug/envoys                                the Envoys connected, and what they have and reject
+/debug/version                               what this is
 ";
 
 /// Answers a request to the debug listener.
@@ -34,7 +37,8 @@ pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>) -> Answer
         ["debug", "object", kind, name] => object(admin, kind, "", name).await,
         ["debug", "object", kind, namespace, name] => object(admin, kind, namespace, name).await,
         ["debug", "resources"] => resources(admin, request.uri().query()).await,
-        ["debug", "envoys"] => envoys(&admin.ads),
+        ["debug", "envoys"] => envoys(admin).await,
+        ["debug", "version"] => json_answer(&json!(Version::own())),
         _ => text(StatusCode::NOT_FOUND, format!("there is nothing here; try\n{HELP}")),
     }
 }
@@ -151,35 +155,92 @@ fn finding(diagnostic: &Diagnostic) -> Value {
     })
 }
 
-fn envoys(ads: &Ads) -> Answer {
-    let envoys: Vec<_> = ads.envoys().iter().map(envoy).collect();
-    json_answer(&json!({ "envoys": envoys }))
+async fn envoys(admin: &Admin) -> Answer {
+    // Before the Envoys: what is published meanwhile must not make them look late.
+    let revision = admin.ads.revision();
+    let views = admin.ads.envoys();
+    let keys: Vec<_> =
+        views.iter().flat_map(|view| &view.rejections).map(|r| r.key.clone()).collect();
+    let Some(owners) = admin.inquiry.owners(keys.clone()).await else {
+        return ended();
+    };
+    let owners: BTreeMap<ResourceKey, Vec<ObjectRef>> = keys.into_iter().zip(owners).collect();
+    let envoys: Vec<_> = views.iter().map(|view| envoy(view, &owners)).collect();
+    json_answer(&json!({ "revision": revision, "envoys": envoys }))
 }
 
-fn envoy(view: &EnvoyView) -> Value {
-    let types: serde_json::Map<_, _> = view
-        .types
+fn envoy(view: &EnvoyView, owners: &BTreeMap<ResourceKey, Vec<ObjectRef>>) -> Value {
+    let types: serde_json::Map<_, _> =
+        view.types.iter().map(|(kind, of)| (kind.short().to_owned(), type_view(of))).collect();
+    let rejections: Vec<_> = view
+        .rejections
         .iter()
-        .map(|(kind, of)| {
-            let numbers =
-                json!({"held": of.held, "outstanding": of.outstanding, "rejected": of.rejected});
-            (kind.short().to_owned(), numbers)
+        .map(|rejection| {
+            let owners = owners.get(&rejection.key).map_or(&[][..], Vec::as_slice);
+            json!({
+                "type": rejection.key.kind.short(),
+                "name": &*rejection.key.name,
+                "version": rejection.version.to_string(),
+                "message": &*rejection.message,
+                "owners": owners.iter().map(|o| owner(o, rejection.key.kind)).collect::<Vec<_>>(),
+            })
         })
         .collect();
-    let connected = view.connected.duration_since(UNIX_EPOCH);
     json!({
         "node": &*view.node,
         "cluster": &*view.cluster,
         "version": view.version.map(|v| v.to_string()),
         "address": view.address.map(|a| a.to_string()),
-        "connected_unix": connected.map_or(0, |d| d.as_secs()),
+        "connected_unix": unix(view.connected),
         "protocol": match view.protocol {
             Protocol::Delta => "delta",
             Protocol::Sotw => "state of the world",
         },
         "in_sync": view.in_sync,
         "types": types,
+        "rejections": rejections,
     })
+}
+
+fn type_view(of: &TypeView) -> Value {
+    let acknowledged = of.acknowledged.and_then(|at| SystemTime::now().checked_sub(at.elapsed()));
+    json!({
+        "held": of.held,
+        "outstanding": of.outstanding,
+        "pending": of.pending,
+        "rejected": of.rejected,
+        "digest": of.digest.map(|d| d.to_string()),
+        "acknowledged_unix": acknowledged.map(unix),
+    })
+}
+
+fn unix(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+fn owner(object: &ObjectRef, of: ResourceType) -> Value {
+    json!({
+        "kind": object.kind.as_str(),
+        "namespace": &*object.name.namespace,
+        "name": &*object.name.name,
+        "field": part(object.kind, of),
+    })
+}
+
+/// The part of an object that becomes a resource of a type. Envoy names none: this is where to
+/// look.
+fn part(kind: Kind, of: ResourceType) -> &'static str {
+    if kind != Kind::IngressRoute {
+        return ".spec";
+    }
+    match of {
+        ResourceType::Route => ".spec.routes",
+        ResourceType::ScopedRoute => ".spec.virtualhost.fqdn",
+        ResourceType::Secret => ".spec.virtualhost.tls",
+        ResourceType::Listener => ".spec.virtualhost",
+        // Of routes, or of a TCP proxy.
+        ResourceType::Cluster | ResourceType::Endpoint => ".spec",
+    }
 }
 
 fn holder(holder: &Holder) -> Value {

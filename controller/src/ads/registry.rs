@@ -9,12 +9,13 @@ use contour_core::xds::{ResourceKey, ResourceType, Version};
 
 use super::catalog::Catalog;
 use super::node::Node;
-use super::{EnvoyView, HeldState, Holder, Protocol, TypeView};
+use super::{EnvoyView, HeldState, Holder, Protocol, RejectedView, TypeView};
 
 /// A session that can be asked about its Envoy.
 pub(super) trait Observe: Send + Sync {
     fn in_sync(&self) -> u64;
     fn types(&self) -> Vec<(ResourceType, TypeView)>;
+    fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView>;
     fn state_of(
         &self,
         key: &ResourceKey,
@@ -66,7 +67,11 @@ impl Registry {
         self.lock().open.values().cloned().collect()
     }
 
-    pub(super) fn envoys(&self) -> Vec<EnvoyView> {
+    pub(super) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    pub(super) fn envoys(&self, catalog: &Catalog) -> Vec<EnvoyView> {
         let view = |peer: Arc<Peer>| EnvoyView {
             node: Arc::clone(&peer.node.id),
             cluster: Arc::clone(&peer.node.cluster),
@@ -76,6 +81,7 @@ impl Registry {
             protocol: peer.protocol,
             in_sync: peer.session.in_sync(),
             types: peer.session.types(),
+            rejections: peer.session.rejections(catalog),
         };
         self.open().into_iter().map(view).collect()
     }

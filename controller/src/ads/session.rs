@@ -26,7 +26,7 @@ use super::cache::Group;
 use super::catalog::Catalog;
 use super::kinds::PerType;
 use super::node::Node;
-use super::{Event, HeldState, Settings, TypeView};
+use super::{Event, HeldState, RejectedView, Settings, TypeView};
 use holding::{Endpoints, Holding, Place};
 use ledger::Ledger;
 pub(super) use waiting::PATIENCE;
@@ -378,16 +378,24 @@ impl Session {
     /// How many resources of each type Envoy holds, has on the way and refused.
     pub(super) fn types(&self) -> Vec<(ResourceType, TypeView)> {
         let seen = self.types.iter().filter(|(_, holding)| holding.seen);
-        seen.map(|(kind, holding)| {
-            let outstanding = holding.outstanding.values().map(|sent| sent.items.len());
-            let view = TypeView {
-                held: holding.held,
-                outstanding: outstanding.sum(),
-                rejected: holding.parked.len(),
-            };
-            (kind, view)
-        })
-        .collect()
+        seen.map(|(kind, holding)| (kind, holding.view())).collect()
+    }
+
+    /// The resources whose newest version Envoy refused, or is spared.
+    pub(super) fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView> {
+        let mut rejections = Vec::new();
+        for (kind, holding) in self.types.iter() {
+            for (name, parked) in &holding.parked {
+                let key = source(kind, name);
+                let newest = catalog.newest(&key, self.group).map(|(version, _)| version);
+                if newest == Some(parked.version) {
+                    let (version, message) = (parked.version, Arc::clone(&parked.message));
+                    rejections.push(RejectedView { key, version, message });
+                }
+            }
+        }
+        rejections.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        rejections
     }
 
     /// What Envoy has of `key`; `None` if it does not ask for it.

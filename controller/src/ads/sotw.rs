@@ -15,7 +15,7 @@ use super::catalog::Catalog;
 use super::kinds::PerType;
 use super::node::Node;
 use super::session::PATIENCE;
-use super::{Event, HeldState, TypeView};
+use super::{Event, HeldState, RejectedView, TypeView, digest};
 
 /// A request, without its node.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ struct State {
     sent: Contents,
     /// When `sent` was sent, while it is unacknowledged.
     outstanding: Option<Instant>,
+    /// When the client last acknowledged something.
+    acknowledged: Option<Instant>,
     held: Contents,
     version: Option<Version>,
     parked: BTreeMap<Arc<str>, (Version, Arc<str>)>,
@@ -133,7 +135,7 @@ impl Sotw {
     }
 
     /// Takes a request of the client.
-    pub(super) fn request(&mut self, request: &Request, catalog: &Catalog) {
+    pub(super) fn request(&mut self, request: &Request, catalog: &Catalog, now: Instant) {
         let kind = request.kind;
         let state = self.types.get_mut(kind);
         let nonce = request.nonce.parse().unwrap_or(0);
@@ -157,7 +159,10 @@ impl Sotw {
         state.interest = interest;
         if !first && state.outstanding.take().is_some() {
             match &request.error {
-                None => self.acknowledged(kind, catalog),
+                None => {
+                    self.types.get_mut(kind).acknowledged = Some(now);
+                    self.acknowledged(kind, catalog);
+                }
                 Some(message) => self.refused(kind, &message.as_str().into(), catalog),
             }
         }
@@ -379,14 +384,34 @@ impl Sotw {
     pub(super) fn types(&self) -> Vec<(ResourceType, TypeView)> {
         let seen = self.types.iter().filter(|(_, state)| state.is_seen());
         seen.map(|(kind, state)| {
+            let held = state.held.iter().map(|(name, resource)| (&**name, resource.version));
             let view = TypeView {
                 held: state.held.len(),
                 outstanding: state.outstanding.map_or(0, |_| state.sent.len()),
+                pending: usize::from(state.dirty),
                 rejected: state.parked.len(),
+                digest: digest(held),
+                acknowledged: state.acknowledged,
             };
             (kind, view)
         })
         .collect()
+    }
+
+    /// The resources whose newest version the client refused.
+    pub(super) fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView> {
+        let mut rejections = Vec::new();
+        for (kind, state) in self.types.iter() {
+            for (name, (version, message)) in &state.parked {
+                let key = source(kind, name);
+                let newest = catalog.newest(&key, self.group).map(|(version, _)| version);
+                if newest == Some(*version) {
+                    let (version, message) = (*version, Arc::clone(message));
+                    rejections.push(RejectedView { key, version, message });
+                }
+            }
+        }
+        rejections
     }
 
     /// What the client has of `key`; `None` if it does not ask for it.

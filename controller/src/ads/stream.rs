@@ -24,7 +24,7 @@ use super::node::Node;
 use super::registry::{Observe, Peer};
 use super::session::Session;
 use super::sotw::Sotw;
-use super::{Ads, Event, HeldState, Protocol, Settings, TypeView, message};
+use super::{Ads, Event, HeldState, Protocol, RejectedView, Settings, TypeView, message};
 
 /// A client that takes nothing for so long is cut off; it may come back.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +62,7 @@ pub(super) trait Wire: Send + Sized + 'static {
     fn take_events(&mut self) -> Vec<Event>;
     fn in_sync(&self) -> u64;
     fn types(&self) -> Vec<(ResourceType, TypeView)>;
+    fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView>;
     fn state_of(
         &self,
         key: &ResourceKey,
@@ -86,6 +87,9 @@ macro_rules! same_methods {
         }
         fn types(&self) -> Vec<(ResourceType, TypeView)> {
             Self::types(self)
+        }
+        fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView> {
+            Self::rejections(self, catalog)
         }
         fn state_of(
             &self,
@@ -150,10 +154,10 @@ impl Wire for Sotw {
         kind: ResourceType,
         request: Self::Request,
         catalog: &Catalog,
-        _: Instant,
+        now: Instant,
     ) {
         let request = message::sotw_request(kind, request);
-        Self::request(self, &request, catalog);
+        Self::request(self, &request, catalog, now);
     }
 
     fn tick(&mut self, _: Instant) {}
@@ -181,6 +185,10 @@ impl<S: Wire> Observe for Shared<S> {
 
     fn types(&self) -> Vec<(ResourceType, TypeView)> {
         self.lock().types()
+    }
+
+    fn rejections(&self, catalog: &Catalog) -> Vec<RejectedView> {
+        self.lock().rejections(catalog)
     }
 
     fn state_of(

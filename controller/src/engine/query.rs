@@ -6,7 +6,7 @@ use std::sync::Arc;
 use contour_core::diagnostic::{Diagnostic, Severity};
 use contour_core::name::{Kind, ObjectRef};
 use contour_core::pipeline::State;
-use contour_core::xds::{Resource, ResourceType};
+use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::{mpsc, oneshot};
 
 /// A question to the engine, with the way back for the answer.
@@ -18,6 +18,8 @@ pub(crate) enum Query {
     Object(ObjectRef, oneshot::Sender<Option<ObjectView>>),
     /// The resources in force, of one type or of all.
     Resources(Option<ResourceType>, oneshot::Sender<Vec<Arc<Resource>>>),
+    /// The objects that have a part in each of these resources.
+    Owners(Vec<ResourceKey>, oneshot::Sender<Vec<Vec<ObjectRef>>>),
     /// How much there is of everything.
     Counts(oneshot::Sender<Counts>),
 }
@@ -73,6 +75,10 @@ impl Inquiry {
 
     pub(crate) async fn resources(&self, kind: Option<ResourceType>) -> Option<Vec<Arc<Resource>>> {
         self.ask(|answer| Query::Resources(kind, answer)).await
+    }
+
+    pub(crate) async fn owners(&self, keys: Vec<ResourceKey>) -> Option<Vec<Vec<ObjectRef>>> {
+        self.ask(|answer| Query::Owners(keys, answer)).await
     }
 
     pub(crate) async fn counts(&self) -> Option<Counts> {

@@ -5,7 +5,7 @@ use contour::serve::{Controller, Hooks};
 use contour::source::Source;
 use contour_core::manifest;
 use contour_core::pipeline::Change;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::{PATIENCE, fetch, get, raw, route, service};
@@ -101,7 +101,11 @@ async fn debug_shows_an_object_and_what_it_became() {
     let reply = fetch(debug, "/debug/resources?type=lds").await;
     let resources: Value = serde_json::from_str(&reply.body).unwrap();
     assert!(!resources["resources"].as_array().unwrap().is_empty());
-    assert_eq!(fetch(debug, "/debug/envoys").await.status, 200);
+    let envoys: Value = serde_json::from_str(&fetch(debug, "/debug/envoys").await.body).unwrap();
+    assert_eq!(envoys, json!({"revision": 1, "envoys": []}));
+    let version: Value = serde_json::from_str(&fetch(debug, "/debug/version").await.body).unwrap();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(version["minimumEnvoy"], "1.37");
     for (path, status) in [
         ("/debug/object/IngressRoute/demo/none", 404),
         ("/debug/object/Nothing/demo/shop", 404),

@@ -15,7 +15,7 @@ use contour_core::diagnostic::Code;
 use contour_core::name::{Kind, ObjectRef};
 use contour_core::pipeline::Bind;
 use contour_core::xds::{Resource, ResourceType};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 
@@ -209,6 +209,13 @@ async fn a_real_envoy_acknowledges_and_debug_says_what_it_holds() {
     assert_eq!(route["envoys"][0]["node"], "envoy-1");
     assert_eq!(route["envoys"][0]["state"], "acknowledged");
     assert_eq!(route["envoys"][0]["version"], route["version"]);
+    let told = envoys(debug).await;
+    let (told, revision) = (&told["envoys"][0], told["revision"].as_u64().unwrap());
+    assert!(told["in_sync"].as_u64().unwrap() >= revision, "{told}");
+    let routes = &told["types"]["rds"];
+    assert_eq!((&routes["held"], &routes["pending"]), (&json!(2), &json!(0)));
+    assert_eq!(routes["digest"].as_str().map(str::len), Some(16));
+    assert!(routes["acknowledged_unix"].as_u64() >= told["connected_unix"].as_u64(), "{told}");
     let metrics = fetch(fixture.controller.bound().metrics, "/metrics").await.body;
     assert!(metrics.contains("\ncontour_envoys 1\n"), "{metrics}");
     fixture.controller.shutdown().await;
@@ -252,6 +259,13 @@ async fn what_envoy_rejects_is_told_on_the_object_until_it_is_mended() {
     let debug = fixture.controller.bound().debug;
     let body = fetch(debug, "/debug/object/IngressRoute/demo/shop").await.body;
     assert!(body.contains("CTR901"), "{body}");
+    let told = envoys(debug).await;
+    let rejection = &told["envoys"][0]["rejections"][0];
+    assert_eq!(rejection["type"], "rds");
+    let owner = json!({"kind": "IngressRoute", "namespace": "demo", "name": "shop", "field": ".spec.routes"});
+    assert_eq!(rejection["owners"], json!([owner]));
+    assert!(!rejection["message"].as_str().unwrap().is_empty(), "{rejection}");
+    assert_eq!(told["envoys"][0]["types"]["rds"]["rejected"], 1);
     let metrics = fetch(fixture.controller.bound().metrics, "/metrics").await.body;
     assert!(metrics.contains("\ncontour_rejected_resources 1\n"), "{metrics}");
 
@@ -270,7 +284,12 @@ async fn what_envoy_rejects_is_told_on_the_object_until_it_is_mended() {
     assert!(recovered.is_empty() || recovered.contains(&shop()), "{recovered:?}");
     let body = fetch(debug, "/debug/object/IngressRoute/demo/shop").await.body;
     assert!(!body.contains("CTR901"), "{body}");
+    assert_eq!(envoys(debug).await["envoys"][0]["rejections"], json!([]));
     fixture.controller.shutdown().await;
+}
+
+async fn envoys(debug: std::net::SocketAddr) -> Value {
+    serde_json::from_str(&fetch(debug, "/debug/envoys").await.body).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,3 +58,41 @@ fn the_exit_codes_are_documented() {
         assert!(document.contains(&format!("\n| {} | ", kind.code())), "{kind:?}");
     }
 }
+
+#[test]
+fn each_check_has_its_section_and_each_section_its_check() {
+    use kubectl_contour::check::catalog::{AHEAD, INSTALLED};
+    let document = read("docs/checks.md");
+    let sections: Vec<&str> = document.lines().filter_map(|l| l.strip_prefix("### ")).collect();
+    let anchors: BTreeSet<&str> = AHEAD.iter().chain(INSTALLED).map(|c| c.anchor).collect();
+    for anchor in &anchors {
+        assert!(sections.contains(anchor), "docs/checks.md has no section {anchor}");
+    }
+    assert_eq!(sections.len(), anchors.len(), "{sections:?}");
+    let categories: BTreeSet<&str> =
+        document.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let named = AHEAD.iter().chain(INSTALLED).map(|check| check.category.name()).collect();
+    assert_eq!(categories, named);
+    for check in AHEAD.iter().chain(INSTALLED) {
+        let section = document.split(&format!("\n### {}\n\n", check.anchor)).nth(1).unwrap();
+        let first = section.lines().next().unwrap();
+        assert_eq!(first.starts_with("Fatal"), check.fatal, "{}", check.anchor);
+        let waits = first.starts_with("Fatal, waits.") || first.starts_with("Waits.");
+        assert_eq!(waits, check.patient, "{}", check.anchor);
+    }
+}
+
+#[test]
+fn the_exit_codes_of_commands_that_ask_a_cluster_are_documented() {
+    use kubectl_contour::failure::Kind;
+    let codes = |name: &str, kinds: &[Kind]| {
+        let document = read(name);
+        for kind in kinds {
+            assert!(document.contains(&format!("\n| {} | ", kind.code())), "{name}: {kind:?}");
+        }
+    };
+    let both = [Kind::Error, Kind::Usage, Kind::Findings, Kind::Cluster];
+    codes("docs/checks.md", &both);
+    codes("docs/status.md", &both);
+    codes("docs/status.md", &[Kind::Timeout]);
+}

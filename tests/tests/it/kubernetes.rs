@@ -13,6 +13,8 @@ mod controller;
 mod create;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
+#[path = "kubernetes/inspection.rs"]
+mod inspection;
 #[path = "kubernetes/install.rs"]
 mod install;
 #[path = "kubernetes/kinds.rs"]

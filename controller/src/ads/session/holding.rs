@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use contour_core::xds::Version;
 
+use crate::ads::{TypeView, digest};
+
 /// Responses of one type that may be unacknowledged at a time.
 const WINDOW: usize = 32;
 /// After this an unacknowledged response no longer fills the window: Envoy withholds
@@ -48,6 +50,8 @@ pub(super) struct Holding {
     pub(super) parked: HashMap<Arc<str>, Parked>,
     /// Resources that Envoy holds.
     pub(super) held: usize,
+    /// When Envoy last acknowledged something.
+    pub(super) acknowledged: Option<Instant>,
     /// Names asked for that do not exist, oldest first.
     missing: VecDeque<Arc<str>>,
 }
@@ -160,6 +164,19 @@ impl Holding {
         }
         let young = self.outstanding.values().rev().nth(WINDOW - 1)?;
         Some(young.at + WINDOW_AGE)
+    }
+
+    /// What Envoy has, as numbers.
+    pub(super) fn view(&self) -> TypeView {
+        let held = self.entries.iter().filter_map(|(name, entry)| Some((&**name, entry.acked?)));
+        TypeView {
+            held: self.held,
+            outstanding: self.outstanding.values().map(|sent| sent.items.len()).sum(),
+            pending: self.entries.values().filter(|entry| entry.place != Place::Idle).count(),
+            rejected: self.parked.len(),
+            digest: digest(held),
+            acknowledged: self.acknowledged,
+        }
     }
 
     /// Whether this Envoy gets `name`.

@@ -46,6 +46,7 @@ impl Session {
         let keys: Vec<_> = keys.collect();
         let items = keys.iter().map(|(name, version)| (name, *version));
         view.catalog.acknowledge(kind, self.group, items);
+        self.types.get_mut(kind).acknowledged = Some(view.now);
         for (name, version) in &sent.items {
             let holding = self.types.get_mut(kind);
             holding.set_held(name, *version);
@@ -58,6 +59,7 @@ impl Session {
     }
 
     fn removed(&mut self, kind: ResourceType, sent: &Sent, view: View<'_>) {
+        self.types.get_mut(kind).acknowledged = Some(view.now);
         for (name, _) in &sent.items {
             let holding = self.types.get_mut(kind);
             holding.set_held(name, None);

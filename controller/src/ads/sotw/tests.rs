@@ -51,7 +51,7 @@ impl Lab {
             nonce: last.map_or_else(String::new, |r| r.nonce.to_string()),
             error: error.map(str::to_owned),
         };
-        self.session.request(&request, &self.catalog);
+        self.session.request(&request, &self.catalog, self.now);
         self.session.changed(&self.catalog, self.now);
     }
 
@@ -115,7 +115,7 @@ fn a_stale_nonce_is_ignored() {
         nonce: "77".to_owned(),
         error: None,
     };
-    lab.session.request(&stale, &lab.catalog);
+    lab.session.request(&stale, &lab.catalog, lab.now);
     assert_eq!(lab.sent(), "");
 }
 
@@ -145,7 +145,7 @@ fn a_reconnecting_client_is_sent_nothing_it_has() {
     lab.session = session(&lab.catalog);
     let request =
         Request { kind: Cluster, names: Vec::new(), version, nonce: String::new(), error: None };
-    lab.session.request(&request, &lab.catalog);
+    lab.session.request(&request, &lab.catalog, lab.now);
     lab.session.changed(&lab.catalog, lab.now);
     assert_eq!(lab.sent(), "");
     let key = ResourceKey::new(Cluster, "a");

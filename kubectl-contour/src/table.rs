@@ -1,0 +1,103 @@
+//! Tables for people, as kubectl prints them.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::output::Palette;
+
+/// How a cell is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    #[default]
+    Plain,
+    /// It is well.
+    Good,
+    /// It is not.
+    Bad,
+    /// It can be passed over.
+    Faint,
+}
+
+/// A cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell that is meant in some way.
+    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+/// Lays out rows below their headings, three blanks between columns; empty cells are `-`.
+pub fn render(headings: &[&str], rows: &[Vec<Cell>], palette: Palette) -> String {
+    let heading: Vec<Cell> = headings.iter().map(|heading| Cell::from(*heading)).collect();
+    let mut widths = vec![0; headings.len()];
+    for row in std::iter::once(&heading).chain(rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.width().max(1).max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(&heading).chain(rows) {
+        let mut line = String::new();
+        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let shown = if cell.text.is_empty() { "-" } else { &cell.text };
+            let painted = match cell.tone {
+                Tone::Plain => shown.to_owned(),
+                Tone::Good => palette.good(shown),
+                Tone::Bad => palette.bad(shown),
+                Tone::Faint => palette.faint(shown),
+            };
+            line.push_str(&painted);
+            if index + 1 < row.len() {
+                line.extend(std::iter::repeat_n(' ', width - shown.width() + 3));
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// An age as kubectl writes it: `7s`, `3m`, `5h`, `12d`.
+pub fn age(seconds: i64) -> String {
+    match seconds.max(0) {
+        s if s < 120 => format!("{s}s"),
+        s if s < 2 * 3_600 => format!("{}m", s / 60),
+        s if s < 2 * 86_400 => format!("{}h", s / 3_600),
+        s => format!("{}d", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_whatever_the_colours() {
+        let rows = [
+            vec!["a".into(), Cell::new("in sync", Tone::Good)],
+            vec!["long name".into(), "".into()],
+        ];
+        let plain = render(&["NAME", "STATE"], &rows, Palette::new(false));
+        assert_eq!(plain, "NAME        STATE\na           in sync\nlong name   -\n");
+        let coloured = render(&["NAME", "STATE"], &rows, Palette::new(true));
+        assert!(coloured.contains("a           \u{1b}[32min sync\u{1b}[0m\n"), "{coloured:?}");
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let shown = [-5, 0, 119, 120, 7_200, 200_000].map(age);
+        assert_eq!(shown, ["0s", "0s", "119s", "2m", "2h", "2d"]);
+    }
+}
