@@ -72,9 +72,11 @@ bench: need-cargo $(ENVOY) kube ## Measure what a change costs, at 100 to 10,000
 .PHONY: image
 image: need-cargo $(ENVOY) ## Make images of controller and Envoy into target/images, for containerd, kind, Docker, Podman
 	cargo build --release --locked -p contour
-	$(call IMAGE,contour,$(VERSION)) --exec "$(TARGET)/release/contour:/bin/contour"
+	@mkdir -p "$(TARGET)/images"
+	strip --strip-debug -o "$(TARGET)/images/contour" "$(TARGET)/release/contour"
+	$(call IMAGE,contour,$(VERSION)) --exec "$(TARGET)/images/contour:/bin/contour"
 	$(FIND_ENVOY) && $(call IMAGE,envoy,$(ENVOY_VERSION)) \
-	  --exec "$$CONTOUR_ENVOY:/bin/envoy" --exec "$(TARGET)/release/contour:/bin/contour"
+	  --exec "$$CONTOUR_ENVOY:/bin/envoy" --exec "$(TARGET)/images/contour:/bin/contour"
 	@ls -l "$(TARGET)"/images/*.tar
 
 .PHONY: lint
