@@ -145,6 +145,30 @@ async fn who_may_read_nothing_is_told_what_is_not_checked() {
     assert!(code == 9 && out.is_empty(), "{code} {said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_owns_is_left_alone() {
+    let Some(place) = Place::new("create-owned").await else { return };
+    serve(&place, &["web"]).await;
+    let theirs = json!({
+        "apiVersion": "contour.heptio.com/v1beta1", "kind": "IngressRoute",
+        "metadata": {"namespace": place.namespace, "name": "shop"},
+        "spec": {"virtualhost": {"fqdn": "owned.example.com"}, "routes": [{
+            "match": "/", "services": [{"name": "web", "port": 80, "weight": 50}],
+        }]},
+    });
+    place.admin.apply_value(&theirs).await.unwrap();
+    let user = User::admin(&place);
+    let route = ["--host", "owned.example.com", "--route", "/=web:80,weight=90", "--apply"];
+    let shop = [&["ingressroute", "shop"][..], &route].concat();
+    let (code, out, said) = user.create(&shop).await;
+    assert_eq!((code, out.as_str()), (5, ""), "{said}");
+    assert!(said.contains("weight") && said.contains("--force-conflicts"), "{said}");
+    let stored = place.admin.get(&path(place.namespace, "shop")).await.unwrap();
+    assert_eq!(stored["spec"], theirs["spec"]);
+    let (code, out, said) = user.create(&[&shop[..], &["--force-conflicts"]].concat()).await;
+    assert!(code == 0 && out.contains("/shop configured"), "{said}");
+}
+
 /// Deployment and Service `web`.
 fn web(namespace: &str) -> [Value; 2] {
     let labels = json!({"app": "web"});
