@@ -23,7 +23,7 @@ mod render;
 mod reference;
 
 pub use chart::{APP_VERSION, NAME, chart_files};
-pub use reference::reference;
+pub use reference::{described_values, reference};
 pub use render::{Manifest, Release, RenderError, Stage, render, to_yaml};
 pub use template::TemplateError;
 pub use values::{Fault, Override, Profile, Values, ValuesError};

@@ -15,7 +15,7 @@ pub fn reference() -> String {
          so there is one release in a namespace.\n\n\
          | value | default | meaning |\n|---|---|---|\n",
     );
-    for (path, meaning) in entries(chart::file("values.yaml").unwrap_or_default()) {
+    for (path, meaning) in described_values() {
         let pointer = format!("/{}", path.replace('.', "/"));
         let defaults = Value::Object(Values::defaults().clone());
         let default = defaults.pointer(&pointer).map(Value::to_string).unwrap_or_default();
@@ -28,6 +28,11 @@ pub fn reference() -> String {
         text.push_str(&row);
     }
     text
+}
+
+/// The path of every value that may be set, such as `contour.replicas`, with what it means.
+pub fn described_values() -> Vec<(String, String)> {
+    entries(chart::file("values.yaml").unwrap_or_default())
 }
 
 /// The values that have a comment, with it.

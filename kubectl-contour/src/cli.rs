@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::completion::CompletionArgs;
 use crate::create::args::CreateArgs;
+use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
+use crate::man::ManArgs;
 use crate::output::{ColorChoice, Format};
 use crate::{check, duration, status, version};
 
@@ -40,10 +43,18 @@ pub enum Command {
     /// Each check says what is wrong, what to do, and where docs/checks.md says more.
     #[command(after_help = check::CODES)]
     Check(Box<check::CheckArgs>),
+    /// Complete command lines with TAB: write a shell's script, or put everything in its place
+    Completion(CompletionArgs),
     /// Write routing objects, checked before they are applied
     ///
     /// Prints YAML and writes nothing to the cluster, unless told to by --apply.
     Create(Box<CreateArgs>),
+    /// Say whether `kubectl contour` runs what it should, and what to do if not
+    ///
+    /// Looks at kubectl, at every kubectl-contour on PATH, at completion and at the kubeconfig.
+    /// Nothing is asked of the cluster.
+    #[command(after_help = DOCTOR_CODES)]
+    Doctor(Box<DoctorArgs>),
     /// Install the controller and Envoy into a cluster, or bring them up to date
     ///
     /// Everything comes out of this program: nothing is downloaded but the images that the cluster
@@ -51,6 +62,8 @@ pub enum Command {
     /// the field manager `kubectl-contour`, and written down in the ConfigMap `contour-inventory`.
     #[command(after_help = INSTALL_CODES)]
     Install(Box<InstallArgs>),
+    /// Write manual pages of all commands
+    Man(ManArgs),
     /// Serve a directory of manifests through a real Envoy on this machine
     ///
     /// Writes an example directory if there is none, starts its demo services, the controller and
@@ -76,6 +89,9 @@ pub enum Command {
     #[command(after_help = version::CODES)]
     Version(Box<version::VersionArgs>),
 }
+
+const DOCTOR_CODES: &str =
+    "Exit codes: 0 fine, or nothing worse than warnings, 2 wrong usage, 7 errors were found";
 
 const INSTALL_CODES: &str = "Exit codes: 0 done, 1 failed (with --dry-run=server --diff: something would change), 2 wrong usage, \
 5 somebody else owns what would have to be changed, 6 not ready in time, 8 not agreed to, 9 no cluster, or it does not \

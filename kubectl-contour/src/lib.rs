@@ -6,11 +6,14 @@
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod completion;
 pub mod create;
+pub mod doctor;
 pub mod duration;
 pub mod failure;
 pub mod fleet;
 pub mod install;
+pub mod man;
 pub mod output;
 pub mod sandbox;
 pub mod status;
@@ -29,6 +32,10 @@ use crate::output::{Format, Printer};
 
 /// Reads the command line, runs the command and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if let Some(words) = completion::asked(&arguments) {
+        return completion::answer(words);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return failure::report_usage(&error),
@@ -36,14 +43,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let printer = |format| Printer::new(format, cli.color, cli.quiet);
     let result = match cli.command {
         Command::Check(arguments) => block_on(check::run(*arguments, printer(Format::Text))),
+        Command::Completion(arguments) => completion::run(&arguments, printer(Format::Text)),
         Command::Create(arguments) => {
             let manner = create::Manner { color: cli.color, quiet: cli.quiet };
             block_on(create::run(*arguments, manner))
+        }
+        Command::Doctor(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(doctor::run(*arguments, printer))
         }
         Command::Install(arguments) => {
             let printer = printer(arguments.output);
             block_on(install::run(*arguments, install::Verb::Install, printer))
         }
+        Command::Man(arguments) => man::run(&arguments, printer(Format::Text)),
         Command::Sandbox(arguments) => {
             let printer = printer(arguments.output);
             block_on(sandbox::run(*arguments, printer))

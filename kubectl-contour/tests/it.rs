@@ -9,6 +9,7 @@
 )]
 
 mod it {
+    mod completion;
     mod create;
     mod documents;
     mod example;

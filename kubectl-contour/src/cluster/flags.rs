@@ -106,7 +106,7 @@ impl ClusterFlags {
     ///
     /// # Errors
     /// If the kubeconfig cannot be used, names no such context, cluster or user, or there is none.
-    pub(super) async fn config(&self) -> Result<Config, Failure> {
+    pub(crate) async fn config(&self) -> Result<Config, Failure> {
         let mut config = match self.file()? {
             Some(file) => self.of_file(file).await?,
             None => self.of_pod()?,
@@ -126,7 +126,10 @@ impl ClusterFlags {
     }
 
     /// The kubeconfig's contents; none if none is named and there is none.
-    fn file(&self) -> Result<Option<Kubeconfig>, Failure> {
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn file(&self) -> Result<Option<Kubeconfig>, Failure> {
         if let Some(path) = &self.kubeconfig {
             return Kubeconfig::read_from(path).map(Some).map_err(|error| unusable(path, &error));
         }
