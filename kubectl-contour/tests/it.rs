@@ -14,6 +14,7 @@ mod it {
     mod documents;
     mod example;
     mod inspection;
+    mod krew;
     mod program;
     mod refusals;
     mod sandbox;
