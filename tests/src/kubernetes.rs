@@ -38,7 +38,7 @@ pub fn binary() -> Option<PathBuf> {
 ///
 /// # Panics
 /// With `CI=true`, where nothing may be left out.
-pub(crate) fn left_out(what: &str, why: &str) {
+pub fn left_out(what: &str, why: &str) {
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
     assert!(!in_ci(), "{what} cannot be left out where CI=true: {why}");
     let text = format!("left out: {what}: {why}");

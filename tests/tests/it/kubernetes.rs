@@ -7,6 +7,8 @@ mod api_server;
 mod certgen;
 #[path = "kubernetes/chart.rs"]
 mod chart;
+#[path = "kubernetes/completion.rs"]
+mod completion;
 #[path = "kubernetes/controller.rs"]
 mod controller;
 #[path = "kubernetes/create.rs"]
