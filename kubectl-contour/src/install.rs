@@ -49,6 +49,10 @@ pub enum Verb {
 pub async fn run(arguments: InstallArgs, verb: Verb, printer: Printer) -> Result<(), Failure> {
     let is_diff = arguments.diff && arguments.dry_run.is_some();
     tokio::select! {
+        // First, so that nothing is done before a signal is heeded.
+        biased;
+        () = interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted")
+            .with_hint("what is applied stays; the same command goes on from here")),
         result = install(arguments, verb, printer) => result.map_err(|mut failure| {
             // As `kubectl diff`: 1 is a difference and no error.
             if is_diff && failure.kind == Kind::Error && !failure.message.is_empty() {
@@ -56,8 +60,6 @@ pub async fn run(arguments: InstallArgs, verb: Verb, printer: Printer) -> Result
             }
             failure
         }),
-        () = interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted")
-            .with_hint("what is applied stays; the same command goes on from here")),
     }
 }
 
@@ -211,6 +213,10 @@ impl Installation<'_> {
         };
         let profile = self.arguments.profile.unwrap_or_else(|| earlier.profile());
         if profile != earlier.profile() {
+            report.progress().keep(&format!(
+                "profile {profile} in place of {}: values of the earlier installation are not kept",
+                earlier.profile()
+            ));
             return resolve(profile, &self.overrides);
         }
         let text = earlier.values.to_string();

@@ -28,9 +28,10 @@ const MADE: [(&str, &str, &str); 3] = [
 /// As the help of the command lists them.
 pub async fn run(arguments: UninstallArgs, printer: Printer) -> Result<(), Failure> {
     tokio::select! {
-        result = uninstall(&arguments, printer) => result,
+        biased;
         () = super::interrupted() => Err(Failure::new(Kind::Interrupted, "interrupted")
             .with_hint("the same command goes on from here")),
+        result = uninstall(&arguments, printer) => result,
     }
 }
 

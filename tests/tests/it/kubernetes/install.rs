@@ -1,6 +1,7 @@
 //! `kubectl contour install`, `upgrade` and `uninstall` against a real API server: what they write,
 //! what they refuse, and what is left when they are killed.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -299,4 +300,23 @@ spec: {virtualhost: {fqdn: shop.example.com}, routes: [{match: /, services: [{na
     assert!(bare.admin.get(path).await.is_ok());
     let (_, err) = plugin.ends(&["uninstall", "--yes"], 0);
     assert!(err.contains("nothing is installed"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_it_and_says_how_to_go_on() {
+    let Some(bare) = Bare::start(Options::default()).await else { return };
+    bare.server.stop();
+    let mut command = bare.plugin.command(&["install"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    said.read_line(&mut text).unwrap();
+    assert!(text.starts_with("looking at "), "{text}");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    said.read_to_string(&mut text).unwrap();
+    bare.server.cont();
+    assert_eq!(status.code(), Some(130), "{text}");
+    assert!(text.contains("the same command goes on from here"), "{text}");
 }
