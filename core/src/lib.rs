@@ -15,4 +15,5 @@ pub mod store;
 pub mod resolve;
 pub mod xds;
 pub mod status;
+pub mod shift;
 pub mod pipeline;

@@ -10,3 +10,5 @@ mod diagnostic;
 mod generated;
 #[path = "it/manifest.rs"]
 mod manifest;
+#[path = "it/shift.rs"]
+mod shift;
