@@ -2,13 +2,15 @@
 //!
 //! Blue-green and canary shifts as a pure state machine: what is known goes in, what to do comes
 //! out as data, and a driver does the I/O. Only weights are ever touched. What a shift has reached
-//! travels in the same write as the weights, so that any client can go on after any
+//! travels in the same write as the weights ([`state`]), so that any client can go on after any
 //! kill, and the weights that belong to a state follow from it: the two cannot disagree.
 
 pub mod percent;
 pub mod weights;
 pub mod plan;
 pub mod gate;
+pub mod state;
+pub mod machine;
 
 use std::fmt;
 use std::sync::Arc;

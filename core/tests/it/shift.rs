@@ -6,3 +6,9 @@ mod gate;
 mod plan;
 #[path = "shift/weights.rs"]
 mod weights;
+#[path = "shift/machine.rs"]
+mod machine;
+#[path = "shift/simulation.rs"]
+mod simulation;
+#[path = "shift/world.rs"]
+mod world;
