@@ -459,7 +459,7 @@ impl Client {
         };
         let by_hand = command != Command::Resume
             || world.state().is_some_and(|s| matches!(s.progress.phase, Phase::Paused { .. }));
-        world.by_hand = u32::from(by_hand);
+        world.by_hand = world.by_hand.max(u32::from(by_hand));
         let (machine, actions) = Machine::resume(holder, &live, command, world.time())?;
         Ok(Self::of(name, machine, actions))
     }
