@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::plan::percent;
 use super::simulation::{charter, routes};
-use super::world::{Behaviour, Client, Turn, World, note};
+use super::world::{Behaviour, Client, Dice, Faults, Turn, World, note};
 
 fn settings(steps: &str) -> Settings {
     Settings {
@@ -175,6 +175,24 @@ fn an_edit_of_all_else_is_no_drift() {
     let outcome = run_with(&mut world, &mut client, |world, _, _| world.edit(|o| o.rest += 1));
     assert_eq!(outcome, Outcome::Done { drained: true });
     assert!(world.object.unwrap().rest > 30);
+}
+
+#[test]
+fn answers_that_are_lost_and_edits_of_all_else_stop_no_shift() {
+    for seed in 0..100 {
+        let (mut world, mut client) = begun(&settings("1,5,25,50,100"), policy());
+        world.dice = Dice(seed);
+        world.faults = Faults {
+            lost_answer: 300,
+            lost_write: 300,
+            late_write: 200,
+            touch: 300,
+            lag: 200,
+            ..Faults::default()
+        };
+        let outcome = run(&mut world, &mut client);
+        assert_eq!(outcome, Outcome::Done { drained: true }, "seed {seed}");
+    }
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl World {
             generation,
             connected: count(self.envoys.len()),
             acknowledged: count(self.envoys.iter().filter(has).count()),
-            since: Some(Timestamp::from_unix(self.behind)),
+            since: self.all_have().then(|| Timestamp::from_unix(self.behind)),
             waiting: self
                 .envoys
                 .iter()
