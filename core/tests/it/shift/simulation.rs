@@ -16,6 +16,9 @@ use super::world::{Behaviour, Client, Dice, Faults, Turn, World, note};
 /// Shifts that are simulated where nothing else is asked for.
 const SHIFTS: u64 = 300;
 
+/// Seeds that once failed, run each time: an Envoy was behind between two looks.
+const REMEMBERED: [u64; 1] = [687];
+
 #[expect(clippy::disallowed_methods, reason = "how much to test, not what the core does")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -304,9 +307,11 @@ fn ends_well(world: &mut World) {
 
 #[test]
 fn shifts_keep_what_they_promise_whatever_happens() {
-    let seeds: Vec<u64> = match number("CONTOUR_SHIFT_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("CONTOUR_SHIFTS").unwrap_or(SHIFTS)).collect(),
+    let seeds: Vec<u64> = if let Some(seed) = number("CONTOUR_SHIFT_SEED") {
+        vec![seed]
+    } else {
+        let some = 0..number("CONTOUR_SHIFTS").unwrap_or(SHIFTS);
+        REMEMBERED.into_iter().chain(some).collect()
     };
     let mut codes = [0_u64; 9];
     let (mut kills, mut commits) = (0, 0);
