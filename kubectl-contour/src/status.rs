@@ -59,10 +59,17 @@ pub async fn run(args: StatusArgs, mut printer: Printer) -> Result<(), Failure> 
     let (report, late) = loop {
         let report = look(&cluster, namespace.as_deref()).await;
         let left = limit.is_some_and(|limit| waiting.elapsed() < limit);
+        // What was waited for is said even if the first look took all the time.
+        if limit.is_some()
+            && let Ok(report) = &report
+            && report.verdict() != Verdict::InSync
+        {
+            waiting.say(&report.reason());
+        }
         match report {
             Ok(report) if report.verdict() == Verdict::InSync || !left => break (report, !left),
             Ok(report) if report.forbidden() => break (report, false),
-            Ok(report) => waiting.say(&report.reason()),
+            Ok(_) => {}
             Err(failure) if left && failure.kind == Kind::Cluster => waiting.say(&failure.message),
             Err(failure) => {
                 waiting.end();
