@@ -16,6 +16,9 @@ use super::{Cluster, flags};
 
 /// How long an answer may take if `--request-timeout` says nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after the end of a stream kubelet may still say why.
+const AFTER: Duration = Duration::from_millis(500);
 /// The longest answer that is read.
 const MAX_BYTES: usize = 64 * 1_024 * 1_024;
 
@@ -115,17 +118,28 @@ impl Cluster {
         let stream = stream.ok_or_else(|| at.failed("the port was not forwarded"))?;
         let answer = get(stream, at, path);
         tokio::pin!(answer);
+        // It comes to an end with a message alone.
         let refusal = async {
             match refusal {
-                Some(refusal) => refusal.await,
-                None => None,
+                Some(refusal) => match refusal.await {
+                    Some(message) => message,
+                    None => std::future::pending().await,
+                },
+                None => std::future::pending().await,
             }
         };
-        // What kubelet says against it is more than that the stream has ended.
+        tokio::pin!(refusal);
+        // What kubelet says against it is more than that the stream has ended, and may come after it.
         let result = tokio::select! {
             biased;
-            Some(message) = refusal => Err(at.failed(message.trim())),
-            result = &mut answer => result,
+            message = &mut refusal => Err(at.failed(message.trim())),
+            result = &mut answer => match result {
+                Ok(body) => Ok(body),
+                Err(trouble) => match tokio::time::timeout(AFTER, &mut refusal).await {
+                    Ok(message) => Err(at.failed(message.trim())),
+                    Err(_elapsed) => Err(trouble),
+                },
+            },
         };
         tunnel.abort();
         result
