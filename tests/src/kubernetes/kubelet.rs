@@ -200,6 +200,9 @@ where
         let mut message = vec![1];
         message.extend_from_slice(format!("nobody listens on port {port}").as_bytes());
         drop(socket.send(Message::binary(message)).await);
+        // A connection that is dropped with a request unread is reset, and the message goes with it.
+        drop(socket.close(None).await);
+        while let Some(Ok(_)) = socket.next().await {}
         return;
     };
     let mut buffer = vec![0; 16 * 1_024];
