@@ -4,10 +4,12 @@ mod answer;
 pub mod clock;
 mod flags;
 mod forward;
+pub mod value;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use contour_cluster::access::reason;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::Client;
@@ -60,7 +62,7 @@ impl Cluster {
         let namespace = config.default_namespace.clone();
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).map_err(|error| {
-            let why = flags::reason(&error);
+            let why = reason(&error);
             Failure::new(Kind::Cluster, format!("cannot set up the connection to {server}: {why}"))
         })?;
         let timeout = Some(flags.request_timeout).filter(|timeout| !timeout.is_zero());
@@ -200,6 +202,6 @@ impl Cluster {
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Trouble {
-        Trouble::Unreachable { server: self.server.clone(), reason: flags::reason(error) }
+        Trouble::Unreachable { server: self.server.clone(), reason: reason(error) }
     }
 }

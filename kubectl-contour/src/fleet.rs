@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::cluster::value::{items, text};
 use crate::cluster::{Cluster, ClusterFlags, ForwardTrouble, PodPort, Trouble};
 
 /// The namespace of an installation, if nobody names another.
@@ -58,14 +59,6 @@ pub struct Pod {
     pub restarts: u64,
     /// The image of the container that does the work.
     pub image: String,
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
-}
-
-fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 impl Pod {

@@ -4,8 +4,7 @@
 mod apply;
 mod arguments;
 mod difference;
-mod inventory;
-mod object;
+pub mod inventory;
 mod plan;
 mod readiness;
 mod report;
@@ -23,15 +22,18 @@ use serde_json::{Value, json};
 pub use arguments::{DryRun, InstallArgs, UninstallArgs};
 
 use crate::cluster::Cluster;
+use crate::cluster::value::text;
 use crate::failure::{Failure, Kind};
+use crate::fleet;
+use crate::object::Id;
 use crate::output::{Printer, confirm};
 use apply::Application;
 use inventory::{Inventory, NAME, Phase};
 use plan::{Manner, Plan, look, survey};
 use report::Report;
 
-/// Where controllers and Envoys are if nobody says otherwise.
-pub const NAMESPACE: &str = "projectcontour";
+/// The label of what belongs to an installation.
+const PART_OF: &str = "/metadata/labels/app.kubernetes.io~1part-of";
 
 /// Whether the command was `install` or `upgrade`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +71,8 @@ async fn interrupted() {
     }
 }
 
-/// The namespace that the command is about. That of the context is where people work, not where an
-/// edge is installed.
-fn namespace(arguments: &crate::cluster::ClusterFlags) -> String {
-    arguments.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned())
-}
-
 async fn install(arguments: InstallArgs, verb: Verb, mut printer: Printer) -> Result<(), Failure> {
-    let namespace = namespace(&arguments.cluster);
+    let namespace = fleet::namespace(&arguments.cluster);
     let files = arguments.files()?;
     if let Some(directory) = &arguments.chart {
         return write_chart(directory);
@@ -94,7 +90,7 @@ async fn install(arguments: InstallArgs, verb: Verb, mut printer: Printer) -> Re
     if arguments.dry_run == Some(DryRun::Client) {
         let manifests = manifests(&values, &release)?;
         for manifest in &manifests {
-            let id = object::Id::of(&manifest.object, &namespace)
+            let id = Id::of(&manifest.object, &namespace)
                 .map_err(|why| Failure::new(Kind::Error, why))?;
             let _closed = printer.lines(&format!("{id} created (dry run)"));
         }
@@ -119,8 +115,9 @@ fn write_chart(directory: &Path) -> Result<(), Failure> {
         std::fs::write(&path, content).map_err(|error| failed(&path, &error))?;
     }
     crate::failure::write_stderr(&format!(
-        "wrote the chart: helm install contour {} -n {NAMESPACE} --create-namespace\n",
-        directory.display()
+        "wrote the chart: helm install contour {} -n {} --create-namespace\n",
+        directory.display(),
+        fleet::NAMESPACE
     ));
     Ok(())
 }
@@ -237,8 +234,11 @@ impl Installation<'_> {
         manner: &Manner,
         report: &mut Report,
     ) -> Result<Plan, Failure> {
-        let manifests = manifests(values, &self.release)?;
-        let manifests = self.with_namespace(manifests).await?;
+        let mut values = values.clone();
+        if self.makes_namespace().await? {
+            values.merge(&json!({"namespace": {"create": true}})).map_err(faulty)?;
+        }
+        let manifests = manifests(&values, &self.release)?;
         let found = look(&self.cluster, manifests, &self.namespace).await?;
         if !self.arguments.adopt {
             safety::is_ours(&found, earlier, &manner.manager)?;
@@ -262,27 +262,13 @@ impl Installation<'_> {
         Ok(Plan { steps, superfluous })
     }
 
-    /// The namespace is made if it is not there, whatever the values say; one that is there is
-    /// changed only if they say so.
-    async fn with_namespace(&self, mut manifests: Vec<Manifest>) -> Result<Vec<Manifest>, Failure> {
-        if manifests.iter().any(|manifest| manifest.kind() == "Namespace") {
-            return Ok(manifests);
-        }
+    /// Whether the namespace is to be made: it is not there, or an earlier installation has made it.
+    /// One that is there already is changed only if the values say so.
+    async fn makes_namespace(&self) -> Result<bool, Failure> {
         let path = format!("/api/v1/namespaces/{}", self.namespace);
         let there = self.cluster.find(&path).await;
         let there = there.map_err(|trouble| trouble.failure("cannot read the namespace"))?;
-        if there.as_ref().is_some_and(|live| {
-            live.pointer("/metadata/labels/app.kubernetes.io~1part-of") != Some(&json!("contour"))
-        }) {
-            return Ok(manifests);
-        }
-        let mut values = Values::default();
-        values.merge(&json!({"namespace": {"create": true}})).map_err(faulty)?;
-        let all = self::manifests(&values, &self.release)?;
-        let namespaces: Vec<_> = all.into_iter().filter(|m| m.kind() == "Namespace").collect();
-        manifests.extend(namespaces);
-        manifests.sort_by_key(|manifest| manifest.stage);
-        Ok(manifests)
+        Ok(there.is_none_or(|live| text(&live, PART_OF) == "contour"))
     }
 
     /// Ends a dry run: with exit code 1 if something would change and the difference was asked for.
@@ -384,7 +370,7 @@ impl Installation<'_> {
 
 /// Where clients reach Envoy, as far as its Service tells.
 fn address(service: &Value) -> Option<String> {
-    let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    text("/status/loadBalancer/ingress/0/ip")
-        .or_else(|| text("/status/loadBalancer/ingress/0/hostname"))
+    let ingress = "/status/loadBalancer/ingress/0";
+    let given = ["ip", "hostname"].map(|field| text(service, &format!("{ingress}/{field}")));
+    given.into_iter().find(|address| !address.is_empty()).map(str::to_owned)
 }

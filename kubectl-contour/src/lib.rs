@@ -14,6 +14,7 @@ pub mod failure;
 pub mod fleet;
 pub mod install;
 pub mod man;
+pub mod object;
 pub mod output;
 pub mod sandbox;
 pub mod status;

@@ -1,10 +1,12 @@
-//! Objects of the kinds that an installation consists of: where the API server has them, and what
-//! of them counts as a change.
+//! Objects of the kinds that are applied: what kubectl calls them, where the API server has them, and
+//! what of them counts as a change.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::cluster::value::text;
 
 /// A kind that an installation may consist of.
 struct Kind {
@@ -54,16 +56,16 @@ const KINDS: [Kind; 20] = [
 /// Which object it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Id {
+pub struct Id {
     /// Group and version, such as `apps/v1`.
-    pub(super) api_version: String,
+    pub api_version: String,
     /// The kind, such as `Deployment`.
-    pub(super) kind: String,
+    pub kind: String,
     /// The namespace; empty for objects of the whole cluster.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) namespace: String,
+    pub namespace: String,
     /// The name.
-    pub(super) name: String,
+    pub name: String,
 }
 
 impl Id {
@@ -72,28 +74,34 @@ impl Id {
     ///
     /// # Errors
     /// If it has no kind or name, or is of a kind that no installation consists of.
-    pub(super) fn of(object: &Value, namespace: &str) -> Result<Self, String> {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("");
-        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
-        let name = text("/metadata/name");
-        if name.is_empty() {
-            return Err(format!("an object of kind {kind:?} has no name"));
+    pub fn of(object: &Value, namespace: &str) -> Result<Self, String> {
+        let mut id = Self::named(object);
+        if id.name.is_empty() {
+            return Err(format!("an object of kind {:?} has no name", id.kind));
         }
-        let known = KINDS.iter().find(|k| k.group_version == api_version && k.name == kind);
-        let known = known.ok_or_else(|| {
-            format!("{name} is of kind {kind} ({api_version}), of which no installation consists")
-        })?;
-        let namespace = match (known.namespaced, text("/metadata/namespace")) {
-            (false, _) => "",
-            (true, "") => namespace,
-            (true, own) => own,
+        let Some(known) = id.known() else {
+            let Self { api_version, kind, name, .. } = id;
+            return Err(format!(
+                "{name} is of kind {kind} ({api_version}), of which no installation consists"
+            ));
         };
-        Ok(Self {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        })
+        if !known.namespaced {
+            id.namespace.clear();
+        } else if id.namespace.is_empty() {
+            namespace.clone_into(&mut id.namespace);
+        }
+        Ok(id)
+    }
+
+    /// What a manifest names, whatever its kind.
+    pub fn named(object: &Value) -> Self {
+        let text = |pointer| text(object, pointer).to_owned();
+        Self {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+        }
     }
 
     fn known(&self) -> Option<&'static Kind> {
@@ -101,18 +109,18 @@ impl Id {
     }
 
     /// The plural name of its kind, as permissions have it.
-    pub(super) fn plural(&self) -> String {
+    pub fn plural(&self) -> String {
         self.known()
             .map_or_else(|| format!("{}s", self.kind.to_lowercase()), |k| k.plural.to_owned())
     }
 
     /// The group of its kind; empty for the core group.
-    pub(super) fn group(&self) -> &str {
+    pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 
     /// The path of all objects of its kind in its namespace.
-    pub(super) fn list_path(&self) -> String {
+    pub fn list_path(&self) -> String {
         let base = if self.group().is_empty() { "/api" } else { "/apis" };
         let (version, plural) = (&self.api_version, self.plural());
         if self.namespace.is_empty() {
@@ -123,7 +131,7 @@ impl Id {
     }
 
     /// Its path.
-    pub(super) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("{}/{}", self.list_path(), self.name)
     }
 }
@@ -141,7 +149,7 @@ impl fmt::Display for Id {
 }
 
 /// An object without what the server keeps for itself, so that two states of it can be compared.
-pub(super) fn essence(object: &Value) -> Value {
+pub fn essence(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");

@@ -167,13 +167,22 @@ impl Printer {
         }
         let erase = self.erase();
         self.transient = true;
-        // Without wrapping, so that one line is what the next one replaces.
-        write(&format!("{erase}\x1b[?7l{text}\x1b[?7h"))
+        write(&format!("{erase}{}", unwrapped(text)))
     }
 
     fn erase(&mut self) -> &'static str {
-        if std::mem::take(&mut self.transient) { "\r\x1b[2K" } else { "" }
+        erase(&mut self.transient)
     }
+}
+
+/// What takes away a line that the next one replaces, if one stands there.
+fn erase(transient: &mut bool) -> &'static str {
+    if std::mem::take(transient) { "\r\x1b[2K" } else { "" }
+}
+
+/// Without wrapping, so that one line is what the next one replaces.
+fn unwrapped(text: &str) -> String {
+    format!("\x1b[?7l{text}\x1b[?7h")
 }
 
 /// Words about what is going on, on stderr: a line that is replaced on a terminal, and elsewhere a
@@ -202,7 +211,7 @@ impl Progress {
         if self.terminal {
             let erase = self.erase();
             self.transient = true;
-            write_stderr(&format!("{erase}\x1b[?7l{text}\x1b[?7h"));
+            write_stderr(&format!("{erase}{}", unwrapped(text)));
         } else {
             write_stderr(&format!("{text}\n"));
         }
@@ -226,7 +235,7 @@ impl Progress {
     }
 
     fn erase(&mut self) -> &'static str {
-        if std::mem::take(&mut self.transient) { "\r\x1b[2K" } else { "" }
+        erase(&mut self.transient)
     }
 }
 
@@ -236,10 +245,15 @@ impl Drop for Progress {
     }
 }
 
+/// Whether there is somebody at the terminal to ask.
+pub fn is_attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// Asks on the terminal whether to go on: only `y` or `yes` is a yes. `None` where nobody can be
 /// asked, because stdin or stderr is no terminal.
 pub async fn confirm(question: &str) -> Option<bool> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_attended() {
         return None;
     }
     write_stderr(&format!("{question} [y/N] "));
@@ -248,7 +262,7 @@ pub async fn confirm(question: &str) -> Option<bool> {
 
 /// Asks on the terminal for a word, which has to be typed as it is. `None` as above.
 pub async fn confirm_by(question: &str, word: &str) -> Option<bool> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !is_attended() {
         return None;
     }
     write_stderr(&format!("{question}\nType {word:?} to go on: "));

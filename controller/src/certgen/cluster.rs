@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contour_cluster::access::reason;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -63,7 +64,7 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) async fn connect(access: Access, namespace: &str) -> Result<Self, ClusterError> {
-        let unknown = |error: &dyn std::error::Error| ClusterError::Unknown(chain(error));
+        let unknown = |error: &dyn std::error::Error| ClusterError::Unknown(reason(error));
         let mut config = match access {
             Access::InCluster => Config::incluster().map_err(|e| unknown(&e))?,
             Access::Inferred => Config::infer().await.map_err(|e| unknown(&e))?,
@@ -181,7 +182,7 @@ impl Secrets {
         let secret = format!("{}/{name}", self.namespace);
         let kube::Error::Api(status) = error else {
             let server = self.server.clone();
-            return ClusterError::Unreachable { server, verb, secret, reason: chain(error) };
+            return ClusterError::Unreachable { server, verb, secret, reason: reason(error) };
         };
         let hint = if status.is_forbidden() {
             format!(
@@ -197,18 +198,4 @@ impl Secrets {
         };
         ClusterError::Refused { verb, secret, reason: status.message.clone(), hint }
     }
-}
-
-/// An error and what it comes from, without saying anything twice.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        source = error.source();
-    }
-    text
 }

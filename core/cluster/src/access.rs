@@ -72,7 +72,7 @@ pub async fn connect(access: &Access) -> Result<Client, AccessError> {
 }
 
 /// An error with its causes, in one line.
-pub(crate) fn reason(error: &dyn std::error::Error) -> String {
+pub fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

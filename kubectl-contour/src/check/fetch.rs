@@ -7,14 +7,16 @@ use tokio::task::JoinSet;
 
 use super::rules::ahead::{HTTP_PROXY, RIGHTS};
 use super::rules::certificates::SECRETS;
-use super::snapshot::{Api, Known, Missing, Reference, Right, Snapshot, items, text};
+use super::snapshot::{Api, Known, Missing, Right, Snapshot};
+use crate::cluster::value::{items, text};
 use crate::cluster::{Cluster, clock};
 use crate::fleet::{self, METRICS, Told};
+use crate::install::inventory::NAME as INVENTORY;
+use crate::object::Id;
 use crate::status::report;
 use crate::version::DEFINITIONS;
 
 const DEFINED: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const INVENTORY: &str = "contour-inventory";
 
 /// Everything that the checks of either kind need.
 pub(super) async fn snapshot(cluster: &Cluster, namespace: String, ahead: bool) -> Snapshot {
@@ -118,7 +120,7 @@ async fn installed(cluster: &Cluster, snapshot: &mut Snapshot) {
 /// The objects that an inventory names: JSON in `data.objects`, a list of objects with
 /// `apiVersion` (or `group` and `version`), `kind`, `namespace` and `name`; or a line for each,
 /// `apiVersion kind namespace/name`.
-fn references(inventory: &Value) -> Vec<Reference> {
+fn references(inventory: &Value) -> Vec<Id> {
     let data = text(inventory, "/data/objects");
     let of_line = |line: &str| {
         let mut words = line.split_whitespace();
@@ -145,7 +147,7 @@ fn references(inventory: &Value) -> Vec<Reference> {
     }
 }
 
-fn of_object(object: &Value) -> Option<Reference> {
+fn of_object(object: &Value) -> Option<Id> {
     let (kind, name) = (text(object, "/kind"), text(object, "/name"));
     let api_version = match (text(object, "/apiVersion"), text(object, "/group")) {
         ("", "") => text(object, "/version").to_owned(),
@@ -156,14 +158,14 @@ fn of_object(object: &Value) -> Option<Reference> {
     is_named.then(|| reference(&api_version, kind, text(object, "/namespace"), name))
 }
 
-fn reference(api_version: &str, kind: &str, namespace: &str, name: &str) -> Reference {
+fn reference(api_version: &str, kind: &str, namespace: &str, name: &str) -> Id {
     let [api_version, kind, namespace, name] =
         [api_version, kind, namespace, name].map(str::to_owned);
-    Reference { api_version, kind, namespace, name }
+    Id { api_version, kind, namespace, name }
 }
 
 /// Whether objects are there.
-async fn objects(cluster: &Cluster, references: Vec<Reference>) -> Vec<(Reference, Known<bool>)> {
+async fn objects(cluster: &Cluster, references: Vec<Id>) -> Vec<(Id, Known<bool>)> {
     let mut served: BTreeMap<String, Known<Vec<Value>>> = BTreeMap::new();
     let mut objects = Vec::new();
     for reference in references {
@@ -184,16 +186,11 @@ async fn objects(cluster: &Cluster, references: Vec<Reference>) -> Vec<(Referenc
     objects
 }
 
-async fn exists(
-    cluster: &Cluster,
-    root: &str,
-    reference: &Reference,
-    resources: &[Value],
-) -> Known<bool> {
+async fn exists(cluster: &Cluster, root: &str, reference: &Id, resources: &[Value]) -> Known<bool> {
     let of_kind =
         |r: &&Value| text(r, "/kind") == reference.kind && !text(r, "/name").contains('/');
     let Some(resource) = resources.iter().find(of_kind) else { return Ok(false) };
-    let Reference { api_version, namespace, name, .. } = reference;
+    let Id { api_version, namespace, name, .. } = reference;
     let plural = text(resource, "/name");
     let path = if namespace.is_empty() {
         format!("{root}/{api_version}/{plural}/{name}")

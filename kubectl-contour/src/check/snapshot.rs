@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::report::{Judged, Problem};
 use crate::cluster::{Trouble, clock};
 use crate::fleet::{Pod, Told};
+use crate::object::Id;
 use crate::status::report::Report as Status;
 
 /// Why something is not known.
@@ -78,29 +79,6 @@ pub struct Right {
     pub verb: &'static str,
 }
 
-/// An object that an installation wrote down that it made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reference {
-    /// Group and version; empty where the inventory does not say.
-    pub api_version: String,
-    /// The kind.
-    pub kind: String,
-    /// The namespace; empty of what is in none.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl std::fmt::Display for Reference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.namespace.is_empty() {
-            write!(f, "{} {}", self.kind, self.name)
-        } else {
-            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-        }
-    }
-}
-
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -121,7 +99,7 @@ pub struct Snapshot {
     /// The inventory in this namespace.
     pub inventory: Found,
     /// The objects that it names, and whether they are there.
-    pub objects: Vec<(Reference, Known<bool>)>,
+    pub objects: Vec<(Id, Known<bool>)>,
     /// The Deployment `contour`.
     pub deployment: Found,
     /// The Secrets with the certificates between controller and Envoys, by name.
@@ -216,16 +194,6 @@ impl Snapshot {
     pub fn exists(found: &Found, problem: impl FnOnce() -> Problem) -> Judged<&Value> {
         known(found)?.as_ref().ok_or_else(problem)
     }
-}
-
-/// A text in an object; empty if it is not there.
-pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
-}
-
-/// A list in an object; empty if it is not there.
-pub fn items<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// A label of an object; empty if it has none.

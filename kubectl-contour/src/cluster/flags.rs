@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use contour_cluster::access::reason;
 use http::{HeaderName, HeaderValue, Uri};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -278,18 +279,4 @@ fn no_context(wanted: &str, known: &[String]) -> Failure {
     } else {
         failure.with_hint(format!("it has {}", known.join(", ")))
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use contour_cluster::access::reason;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
@@ -12,13 +13,10 @@ use kube::Api;
 use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Cluster, flags};
+use super::Cluster;
 
 /// How long an answer may take if `--request-timeout` says nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long after the end of a stream kubelet may still say why.
-const AFTER: Duration = Duration::from_millis(500);
 /// The longest answer that is read.
 const MAX_BYTES: usize = 64 * 1_024 * 1_024;
 
@@ -83,7 +81,7 @@ impl PodPort {
     fn refused(&self, error: &kube::Error) -> ForwardTrouble {
         let kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) = error
         else {
-            return self.failed(flags::reason(error));
+            return self.failed(reason(error));
         };
         let namespace = self.namespace.clone();
         match *status {
@@ -118,28 +116,17 @@ impl Cluster {
         let stream = stream.ok_or_else(|| at.failed("the port was not forwarded"))?;
         let answer = get(stream, at, path);
         tokio::pin!(answer);
-        // It comes to an end with a message alone.
         let refusal = async {
             match refusal {
-                Some(refusal) => match refusal.await {
-                    Some(message) => message,
-                    None => std::future::pending().await,
-                },
-                None => std::future::pending().await,
+                Some(refusal) => refusal.await,
+                None => None,
             }
         };
-        tokio::pin!(refusal);
-        // What kubelet says against it is more than that the stream has ended, and may come after it.
+        // What kubelet says against it is more than that the stream has ended.
         let result = tokio::select! {
             biased;
-            message = &mut refusal => Err(at.failed(message.trim())),
-            result = &mut answer => match result {
-                Ok(body) => Ok(body),
-                Err(trouble) => match tokio::time::timeout(AFTER, &mut refusal).await {
-                    Ok(message) => Err(at.failed(message.trim())),
-                    Err(_elapsed) => Err(trouble),
-                },
-            },
+            Some(message) = refusal => Err(at.failed(message.trim())),
+            result = &mut answer => result,
         };
         tunnel.abort();
         result
@@ -151,7 +138,7 @@ async fn get<S>(stream: S, at: &PodPort, path: &str) -> Result<Bytes, ForwardTro
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: hyper::Error| at.failed(flags::reason(&error));
+    let failed = |error: hyper::Error| at.failed(reason(&error));
     let (mut sender, connection) =
         http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(failed)?;
     let request = Request::get(path)

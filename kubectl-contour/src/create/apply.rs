@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::draft::Document;
-use super::live::{name, text, without_server_fields};
+use super::live::without_server_fields;
+use crate::cluster::value::text;
 use crate::cluster::{Cluster, Patch};
 use crate::failure::{Failure, Kind};
+use crate::object::{Id, essence};
 
 /// Who owns the fields that are applied.
 pub const MANAGER: &str = "kubectl-contour";
@@ -52,12 +54,12 @@ pub struct Applied {
     pub warnings: Vec<String>,
 }
 
-/// The kinds that are written, and the collections they are in.
-const COLLECTIONS: [(&str, &str, &str); 4] = [
-    ("contour.heptio.com/v1beta1", "IngressRoute", "ingressroutes"),
-    ("contour.heptio.com/v1beta1", "TLSCertificateDelegation", "tlscertificatedelegations"),
-    ("v1", "Service", "services"),
-    ("apps/v1", "Deployment", "deployments"),
+/// The kinds that are written.
+const WRITTEN: [(&str, &str); 4] = [
+    ("contour.heptio.com/v1beta1", "IngressRoute"),
+    ("contour.heptio.com/v1beta1", "TLSCertificateDelegation"),
+    ("v1", "Service"),
+    ("apps/v1", "Deployment"),
 ];
 
 /// Applies a document.
@@ -94,7 +96,7 @@ pub async fn apply(cluster: &Cluster, document: &Document, how: How) -> Result<A
     })?;
     let change = match &before {
         None => Change::Created,
-        Some(before) if same(before, &answer.body) => Change::Unchanged,
+        Some(before) if essence(before) == essence(&answer.body) => Change::Unchanged,
         Some(_) => Change::Configured,
     };
     Ok(Applied { object: without_managed_fields(answer.body), change, warnings: answer.warnings })
@@ -123,40 +125,18 @@ fn difference(base: &Value, wanted: &Value) -> Option<Value> {
 
 /// Where an object is, or would be.
 fn path(value: &Value) -> Result<String, Failure> {
-    let (api_version, kind) = (text(value, "/apiVersion"), text(value, "/kind"));
-    let found = COLLECTIONS.iter().find(|c| (c.0, c.1) == (api_version, kind));
-    let Some((_, _, collection)) = found else {
-        let message = format!("{kind} ({api_version}) is no kind that is applied here");
+    let id = Id::named(value);
+    if !WRITTEN.contains(&(&id.api_version, &id.kind)) {
+        let message = format!("{} ({}) is no kind that is applied here", id.kind, id.api_version);
         return Err(Failure::new(Kind::Usage, message)
             .with_hint("save it and apply it with kubectl apply -f"));
-    };
-    let root = if api_version.contains('/') { "apis" } else { "api" };
-    let namespace = text(value, "/metadata/namespace");
-    Ok(format!("/{root}/{api_version}/namespaces/{namespace}/{collection}/{}", name(value)))
+    }
+    Ok(id.path())
 }
 
 /// The object as kubectl names it: `ingressroute.contour.heptio.com/shop`.
 pub fn full_name(value: &Value) -> String {
-    let kind = text(value, "/kind").to_lowercase();
-    let group = text(value, "/apiVersion").split_once('/').map(|(group, _)| format!(".{group}"));
-    format!("{kind}{}/{}", group.unwrap_or_default(), name(value))
-}
-
-/// Whether two states of an object differ in what was applied, or in who owns it.
-fn same(before: &Value, after: &Value) -> bool {
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(fields) = value.as_object_mut() {
-            fields.shift_remove("status");
-        }
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            for field in ["managedFields", "resourceVersion", "generation"] {
-                metadata.shift_remove(field);
-            }
-        }
-        value
-    };
-    bare(before) == bare(after)
+    Id::named(value).to_string()
 }
 
 fn without_managed_fields(mut value: Value) -> Value {

@@ -6,7 +6,8 @@ use contour_core::name::Fqdn;
 use serde_json::{Map, Value, json};
 
 use super::draft::Document;
-use super::live::{name, selects, set, text, without_server_fields};
+use super::live::{name, selects, set, without_server_fields};
+use crate::cluster::value::text;
 use crate::failure::{Failure, Kind};
 use route::routes;
 

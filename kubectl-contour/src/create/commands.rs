@@ -12,19 +12,21 @@ use super::blue_green::{self, Live, Wish};
 use super::check::Snapshot;
 use super::draft::{self, LiveTeam, RouteWish, TeamWish};
 use super::gather::Needs;
-use super::live::{name, text};
+use super::live::name;
 use super::prompt;
 use super::session::{Manner, Session};
 use super::wizard::Wizard;
 use crate::cluster::Cluster;
+use crate::cluster::value::text;
 use crate::failure::{Failure, Kind};
+use crate::output::is_attended;
 
 const ROUTES: &str = "/apis/contour.heptio.com/v1beta1/namespaces";
 
 pub(super) async fn ingressroute(args: IngressRouteArgs, manner: Manner) -> Result<(), Failure> {
     let asked = args.name.is_some() || args.host.is_some();
     let nothing_given = args.routes.is_empty() && args.delegates.is_empty() && !asked;
-    if nothing_given && args.tcpproxy.is_none() && prompt::is_attended() {
+    if nothing_given && args.tcpproxy.is_none() && is_attended() {
         return wizard(args, manner).await;
     }
     let Some(name) = args.name else {

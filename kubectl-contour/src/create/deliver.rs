@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::apply::{self, Applied};
 use super::args::{DeliverArgs, DryRun, Form};
 use super::draft::{self, Document};
-use super::live::text as text_of;
 use super::yaml::{self, Comments};
 use crate::cluster::Cluster;
+use crate::cluster::value::text as text_of;
 use crate::failure::{Failure, Kind, write_stderr};
 
 /// What is to be delivered.

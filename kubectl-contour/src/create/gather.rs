@@ -8,7 +8,7 @@ use contour_core::name::{Kind, ObjectName};
 use serde_json::Value;
 
 use super::check::Snapshot;
-use crate::cluster::{Cluster, Trouble};
+use crate::cluster::{Cluster, Trouble, clock};
 use crate::failure::Failure;
 
 const GROUP: &str = "/apis/contour.heptio.com/v1beta1";
@@ -72,9 +72,7 @@ pub async fn gather(cluster: &Cluster, needs: &Needs) -> Result<Gathered, Failur
 
 /// The time by this machine's clock.
 pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
-    Timestamp::from_unix(seconds)
+    Timestamp::from_unix(clock::now())
 }
 
 struct Look<'c> {

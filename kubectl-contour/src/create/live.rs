@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::cluster::value::text;
+
 /// Annotations that say something of this object alone.
 const OWN_ANNOTATIONS: [&str; 2] =
     ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
@@ -36,11 +38,6 @@ pub fn without_server_fields(live: &Value) -> Value {
     }
     ordered.append(fields);
     Value::Object(ordered)
-}
-
-/// The text at a JSON pointer; empty if there is none.
-pub fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Sets a field of a mapping.

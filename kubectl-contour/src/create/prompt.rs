@@ -2,7 +2,7 @@
 //! so there is none to restore.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 
 use super::draft::{ingressroute, text};
 use super::wizard::{Ending, Question, Wizard};
@@ -15,11 +15,6 @@ const LISTED: usize = 15;
 
 /// How wide reasons are.
 const WIDTH: usize = 90;
-
-/// Whether there is somebody to ask.
-pub fn is_attended() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
 
 /// Asks until everything is answered.
 ///

@@ -6,13 +6,13 @@ use contour_deploy::Stage;
 use serde_json::{Value, json};
 
 use super::inventory::{Inventory, NAME};
-use super::object::Id;
 use super::plan::{Change, Manner, Plan, Step};
 use super::readiness::{Readiness, readiness};
 use super::report::{Report, title};
 use super::wait::why_not;
 use crate::cluster::{Cluster, Patch};
 use crate::failure::{Failure, Kind};
+use crate::object::Id;
 
 /// How often is looked whether something has come about.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);

@@ -5,19 +5,19 @@ use contour_deploy::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::object::Id;
+use crate::object::Id;
 
 /// The name of the `ConfigMap`.
-pub(super) const NAME: &str = "contour-inventory";
+pub const NAME: &str = "contour-inventory";
 
 /// The label by which inventories of all namespaces are found.
-pub(super) const SELECTOR: &str =
+pub const SELECTOR: &str =
     "app.kubernetes.io/component=inventory,app.kubernetes.io/part-of=contour";
 
 /// How far an installation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Phase {
+pub enum Phase {
     /// Objects are being applied; whoever did it may be gone.
     Applying,
     /// Everything has been applied, and what was too much is gone.
@@ -28,27 +28,27 @@ pub(super) enum Phase {
 
 /// An installation, as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Inventory {
+pub struct Inventory {
     /// The version of the plugin that wrote it.
-    pub(super) version: String,
+    pub version: String,
     /// How far it has come.
-    pub(super) phase: Phase,
+    pub phase: Phase,
     /// The profile.
-    pub(super) profile: String,
+    pub profile: String,
     /// What differs from the chart's defaults.
-    pub(super) values: Value,
+    pub values: Value,
     /// The objects, in the order in which they are applied.
-    pub(super) objects: Vec<Id>,
+    pub objects: Vec<Id>,
 }
 
 impl Inventory {
     /// The profile; the default one if it is of a version that has others.
-    pub(super) fn profile(&self) -> Profile {
+    pub fn profile(&self) -> Profile {
         Profile::named(&self.profile).unwrap_or_default()
     }
 
     /// The `ConfigMap` that holds it.
-    pub(super) fn to_object(&self, namespace: &str) -> Value {
+    pub fn to_object(&self, namespace: &str) -> Value {
         let phase = serde_json::to_value(self.phase).unwrap_or_default();
         json!({
             "apiVersion": "v1",
@@ -75,7 +75,7 @@ impl Inventory {
     ///
     /// # Errors
     /// If somebody has changed it into something else.
-    pub(super) fn read(object: &Value) -> Result<Self, String> {
+    pub fn read(object: &Value) -> Result<Self, String> {
         let text = |key: &str| {
             let value =
                 object.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str);
@@ -99,7 +99,7 @@ impl Inventory {
 }
 
 /// Whether a version is later than another; what is no version is not.
-pub(super) fn is_later(version: &str, than: &str) -> bool {
+pub fn is_later(version: &str, than: &str) -> bool {
     let numbers = |text: &str| -> Option<Vec<u64>> {
         let text = text.split(['-', '+']).next()?;
         text.split('.').map(|part| part.parse().ok()).collect()

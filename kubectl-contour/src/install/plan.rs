@@ -8,9 +8,9 @@ use contour_deploy::{Manifest, Stage};
 use serde_json::Value;
 
 use super::difference::{Difference, differences};
-use super::object::{Id, essence};
 use crate::cluster::{Answer, Cluster, Patch, Trouble};
 use crate::failure::{Failure, Kind};
+use crate::object::{Id, essence};
 
 /// What will happen to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use contour_deploy::Stage;
 use serde_json::{Value, json};
 
 use super::difference::{Difference, describe, yaml};
-use super::object::Id;
 use super::plan::{Change, Counts, Plan, Step};
 use crate::duration;
+use crate::object::Id;
 use crate::output::{Format, Printer, Progress};
 
 /// What has been told, for the summary.
@@ -186,8 +186,11 @@ impl Report {
         if self.printer.format() == Format::Json {
             return;
         }
-        let place =
-            if namespace == super::NAMESPACE { String::new() } else { format!(" -n {namespace}") };
+        let place = if namespace == crate::fleet::NAMESPACE {
+            String::new()
+        } else {
+            format!(" -n {namespace}")
+        };
         if !is_ready {
             self.progress.keep(&format!("next: kubectl contour check{place} --wait"));
         }

@@ -136,8 +136,8 @@ mod tests {
     use contour_deploy::{Manifest, Stage};
     use serde_json::json;
 
-    use super::super::object::Id;
     use super::*;
+    use crate::object::Id;
 
     fn inventory(version: &str, phase: Phase) -> Inventory {
         Inventory {

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::apply::{PAUSE, delete};
 use super::arguments::{DryRun, UninstallArgs};
 use super::inventory::{Inventory, NAME, Phase, SELECTOR};
-use super::object::Id;
 use super::plan::Counts;
 use super::report::Report;
+use crate::cluster::value::text;
 use crate::cluster::{Cluster, Patch};
 use crate::failure::{Failure, Kind};
+use crate::object::Id;
 use crate::output::{Printer, confirm, confirm_by};
 
 /// What the controller and `contour certgen` make for themselves.
@@ -36,7 +37,7 @@ pub async fn run(arguments: UninstallArgs, printer: Printer) -> Result<(), Failu
 }
 
 async fn uninstall(arguments: &UninstallArgs, printer: Printer) -> Result<(), Failure> {
-    let namespace = super::namespace(&arguments.cluster);
+    let namespace = crate::fleet::namespace(&arguments.cluster);
     let cluster = Cluster::connect(&arguments.cluster).await?;
     let suffix = match arguments.dry_run {
         None => "",
@@ -135,13 +136,11 @@ async fn routes(cluster: &Cluster) -> Result<Vec<(String, String)>, Failure> {
         Err(trouble) if trouble.is_not_found() || trouble.is_forbidden() => return Ok(Vec::new()),
         Err(trouble) => return Err(trouble.failure("cannot list the routes")),
     };
-    let text = |object: &Value, pointer: &str| {
-        object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
     let name = |route: &Value| {
         format!("{}/{}", text(route, "/metadata/namespace"), text(route, "/metadata/name"))
     };
-    Ok(list.iter().map(|route| (name(route), text(route, "/spec/virtualhost/fqdn"))).collect())
+    let host = |route: &Value| text(route, "/spec/virtualhost/fqdn").to_owned();
+    Ok(list.iter().map(|route| (name(route), host(route))).collect())
 }
 
 /// Who depends on it, a line each.

@@ -6,11 +6,12 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::apply::PAUSE;
-use super::object::Id;
 use super::readiness::{Readiness, pod, readiness};
 use super::report::Report;
 use crate::cluster::Cluster;
+use crate::cluster::value::text;
 use crate::failure::{Failure, Kind};
+use crate::object::Id;
 
 /// Waits for all of them.
 ///
@@ -88,10 +89,7 @@ pub(super) async fn why_not(cluster: &Cluster, workload: &Value) -> Vec<String> 
     let path =
         format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", selector.join("%2C"));
     let mut pods = cluster.list(&path).await.unwrap_or_default();
-    let text = |pod: &Value, pointer: &str| {
-        pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    pods.sort_by_key(|pod| text(pod, "/metadata/creationTimestamp"));
+    pods.sort_by_key(|pod| text(pod, "/metadata/creationTimestamp").to_owned());
     // Of Pods that a Job has given up one after the other, the last one tells.
     let failed = pods.iter().rposition(|pod| text(pod, "/status/phase") == "Failed");
     pods.iter()

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::definitions::present;
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Right, Snapshot, items, known, label, text};
+use crate::check::snapshot::{Right, Snapshot, known, label};
+use crate::cluster::value::{items, text};
 
 /// The definition by which Contour is known.
 pub(in crate::check) const HTTP_PROXY: &str = "httpproxies.projectcontour.io";

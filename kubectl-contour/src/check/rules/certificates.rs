@@ -18,8 +18,9 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Snapshot, items, known, text};
+use crate::check::snapshot::{Snapshot, known};
 use crate::cluster::clock;
+use crate::cluster::value::{items, text};
 
 /// The Secrets: of the controller and of the Envoys.
 pub(in crate::check) const SECRETS: [&str; 2] = ["contourcert", "envoycert"];

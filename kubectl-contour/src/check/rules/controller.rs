@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Snapshot, known, text};
+use crate::check::snapshot::{Snapshot, known};
 use crate::cluster::clock;
+use crate::cluster::value::text;
 use crate::fleet::{App, Pod};
 
 /// So many restarts are not looked at: a node may have been started again.

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Snapshot, items, text};
+use crate::check::snapshot::Snapshot;
+use crate::cluster::value::{items, text};
 use crate::version::DEFINITIONS;
 
 /// The version in which objects are read.

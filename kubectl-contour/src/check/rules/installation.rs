@@ -2,7 +2,9 @@
 
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Snapshot, known, text};
+use crate::check::snapshot::{Snapshot, known};
+use crate::cluster::value::text;
+use crate::object::Id;
 
 pub(in crate::check) fn namespace(snapshot: &Snapshot) -> Judged {
     let name = &snapshot.namespace;
@@ -48,8 +50,8 @@ pub(in crate::check) fn complete(snapshot: &Snapshot) -> Judged {
             Ok(true) => {}
             // A Job that is done removes itself.
             Ok(false) if reference.kind == "Job" => {}
-            Ok(false) => missing.push(format!("{reference} does not exist")),
-            Err(_) => unknown.push(format!("whether {reference} exists is not known")),
+            Ok(false) => missing.push(format!("{} does not exist", shown(reference))),
+            Err(_) => unknown.push(format!("whether {} exists is not known", shown(reference))),
         }
     }
     if !missing.is_empty() {
@@ -63,4 +65,9 @@ pub(in crate::check) fn complete(snapshot: &Snapshot) -> Judged {
         return Err(Problem::warning("the inventory names no objects that are understood", ""));
     }
     Ok(())
+}
+
+fn shown(id: &Id) -> String {
+    let place = if id.namespace.is_empty() { String::new() } else { format!("{}/", id.namespace) };
+    format!("{} {place}{}", id.kind, id.name)
 }

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::super::catalog;
 use super::super::report::{Report, Severity, evaluate};
-use super::super::snapshot::{Api, Missing, Reference, Snapshot};
+use super::super::snapshot::{Api, Missing, Snapshot};
 use super::ahead::{HTTP_PROXY, RIGHTS};
 use crate::cluster::ForwardTrouble;
 use crate::fleet::tests::pod;
 use crate::fleet::{App, NAMESPACE, Told};
+use crate::object::Id;
 use crate::status::report::merge;
 use crate::version::DEFINITIONS;
 
@@ -78,7 +79,7 @@ fn envoy(in_sync: u64, rejections: &Value) -> Value {
 
 /// An installation that is well, on a cluster that is ready for one too.
 pub(in crate::check) fn well() -> Snapshot {
-    let object = |name: &str| Reference {
+    let object = |name: &str| Id {
         api_version: "v1".to_owned(),
         kind: "Service".to_owned(),
         namespace: NAMESPACE.to_owned(),

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::listed;
 use crate::check::report::{Judged, Problem};
-use crate::check::snapshot::{Snapshot, items, known, label, text};
+use crate::check::snapshot::{Snapshot, known, label};
+use crate::cluster::value::{items, text};
 
 fn envoy(snapshot: &Snapshot) -> Judged<&Value> {
     let services = known(&snapshot.services)?;

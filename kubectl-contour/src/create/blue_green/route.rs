@@ -5,8 +5,9 @@ use contour_core::name::ObjectName;
 use serde_json::{Value, json};
 
 use super::{Live, Names, Wish};
+use crate::cluster::value::text;
 use crate::create::draft::{Document, RouteWish, ingressroute};
-use crate::create::live::{name, set, text, without_server_fields};
+use crate::create::live::{name, set, without_server_fields};
 use crate::failure::{Failure, Kind};
 
 /// The weight of the first version, which still has all the traffic.

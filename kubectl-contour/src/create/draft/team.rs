@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::route::{RouteWish, ingressroute};
 use super::{Document, object};
-use crate::create::live::{name, text, without_server_fields};
+use crate::cluster::value::text;
+use crate::create::live::{name, without_server_fields};
 
 /// What is to be delegated.
 #[derive(Clone, Debug, PartialEq, Eq)]
