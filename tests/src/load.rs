@@ -162,7 +162,7 @@ async fn exchange(
         None => target.connect().await?,
     };
     let reply = match open.ask(ask).await {
-        // The connection was closed before the request went out: nobody has seen it.
+        // It is safe to ask again, and clients do.
         Err(error) if is_unsent(&error) => {
             open = target.connect().await?;
             open.ask(ask).await?
@@ -175,6 +175,13 @@ async fn exchange(
     Ok(reply)
 }
 
+/// Whether nobody has seen the request: the connection was closed before it went out, or the server
+/// says by GOAWAY without an error that it has not processed it (RFC 9113, 6.8; it processes those that
+/// it has accepted, and they go on).
 fn is_unsent(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+    let Some(error) = error.downcast_ref::<hyper::Error>() else { return false };
+    let http2 = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
+    let is_declined =
+        |e: &h2::Error| e.is_go_away() && e.is_remote() && e.reason() == Some(h2::Reason::NO_ERROR);
+    error.is_canceled() || http2.is_some_and(is_declined)
 }
