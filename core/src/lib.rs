@@ -16,4 +16,5 @@ pub mod resolve;
 pub mod xds;
 pub mod status;
 pub mod shift;
+pub mod observe;
 pub mod pipeline;
