@@ -1,8 +1,11 @@
 //! What a controller tells of one object: who has it, what traffic it gets, and who answers.
 //!
 //! A report is what Envoys have counted since they started. What happened in a time is the
-//! difference of two reports, which `meter` takes; so a controller keeps nothing for those who
+//! difference of two reports, which [`meter`] takes; so a controller keeps nothing for those who
 //! watch, and each may look as often as it likes.
+
+pub mod meter;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,5 +10,7 @@ mod diagnostic;
 mod generated;
 #[path = "it/manifest.rs"]
 mod manifest;
+#[path = "it/observe.rs"]
+mod observe;
 #[path = "it/shift.rs"]
 mod shift;

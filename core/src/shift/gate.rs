@@ -30,6 +30,27 @@ pub struct Sample {
     pub latency: Histogram,
 }
 
+impl Sample {
+    /// Adds what another Envoy, or another route, has seen.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.masked = self.masked.saturating_add(other.masked);
+        self.latency.merge(&other.latency);
+    }
+
+    /// What was added since it was `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            failures: self.failures.saturating_sub(before.failures),
+            masked: self.masked.saturating_sub(before.masked),
+            latency: self.latency.since(&before.latency),
+        }
+    }
+}
+
 /// The endpoints of a service, as the Envoy sees them that sees the fewest healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {

@@ -12,7 +12,7 @@ mod outcome;
 mod run;
 
 pub use command::Command;
-pub use look::{Fleet, Observation, Split};
+pub use look::{Counts, Fleet, Observation, Split};
 pub use outcome::{Event, Outcome};
 
 use look::Look;

@@ -90,6 +90,20 @@ impl Histogram {
         self.add_beyond(other.beyond);
     }
 
+    /// What was added since it was `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut out = Self::default();
+        for (bound, count) in &self.buckets {
+            let added = count.saturating_sub(before.buckets.get(bound).copied().unwrap_or(0));
+            if added > 0 {
+                out.add(*bound, added);
+            }
+        }
+        out.add_beyond(self.beyond.saturating_sub(before.beyond));
+        out
+    }
+
     /// How many requests are counted.
     pub fn count(&self) -> u64 {
         self.buckets.values().fold(self.beyond, |sum, count| sum.saturating_add(*count))

@@ -17,7 +17,7 @@ pub struct Observation {
     /// The Envoys; unset if nothing could be heard of them.
     pub fleet: Option<Fleet>,
     /// Counts of both services.
-    pub window: Option<Window>,
+    pub counts: Counts,
     /// The endpoints of the service that traffic is moved from.
     pub from: Option<Health>,
     /// The endpoints of the service that traffic is moved to.
@@ -26,6 +26,18 @@ pub struct Observation {
     pub split: Option<Split>,
     /// Requests that `from` has not answered yet.
     pub active: Option<u64>,
+}
+
+/// What is known of the requests since the last window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Counts {
+    /// Nothing: no statistics could be had.
+    #[default]
+    Unavailable,
+    /// A window has begun, and is not over.
+    Running,
+    /// A window is over.
+    Over(Box<Window>),
 }
 
 /// What the Envoys have acknowledged.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::look::{Observation, after, pair, since};
+use super::look::{Counts, Observation, after, pair, since};
 use super::{Action, Event, Machine, Outcome};
 use crate::api::Timestamp;
 use crate::shift::Note;
@@ -175,9 +175,14 @@ impl Machine {
     /// Counts a window, once, if it is about this step: for good only if all of it is.
     fn judge(&mut self, seen: &Observation, baking: bool) -> Vec<Action> {
         let (policy, look) = (&self.state.charter.policy, &mut self.look);
-        let window = seen.window.as_ref().filter(|w| look.judged.is_none_or(|last| w.begin > last));
+        let window = match &seen.counts {
+            Counts::Over(window) if look.judged.is_none_or(|last| window.begin > last) => {
+                Some(&**window)
+            }
+            Counts::Over(_) | Counts::Running | Counts::Unavailable => None,
+        };
         let judgement = Judgement::of(&policy.gates, &policy.rules, window, seen.to);
-        let missing = window.is_none() && (seen.window.is_some() || !baking);
+        let missing = window.is_none() && (seen.counts != Counts::Unavailable || !baking);
         let early = window.is_some_and(|w| w.begin < look.began);
         let mixed = window.is_some_and(|w| look.converged.is_none_or(|all| w.begin < all));
         let counts = judgement.at_once

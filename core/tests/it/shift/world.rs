@@ -8,8 +8,8 @@ use contour_core::api::Timestamp;
 use contour_core::shift::Note;
 use contour_core::shift::gate::{Health, Histogram, Sample, Window};
 use contour_core::shift::machine::{
-    Action, Answer, Command, Event, Fleet, Holder, Input, Live, Machine, Observation, Outcome,
-    Split, Write,
+    Action, Answer, Command, Counts, Event, Fleet, Holder, Input, Live, Machine, Observation,
+    Outcome, Split, Write,
 };
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Charter, Phase, Share, State};
@@ -412,7 +412,7 @@ impl World {
             live,
             fleet: Some(fleet),
             active: Some(if self.all_have() && !self.busy { from.requests } else { 5 }),
-            window: Some(Window { begin, from, to }),
+            counts: Counts::Over(Box::new(Window { begin, from, to })),
             from: health(self.blue),
             to: health(self.green),
             split: Some(split),
