@@ -11,6 +11,7 @@ pub mod plan;
 pub mod gate;
 pub mod state;
 pub mod machine;
+pub mod sent;
 
 use std::fmt;
 use std::sync::Arc;

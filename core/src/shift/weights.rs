@@ -113,6 +113,22 @@ pub enum WeightError {
     /// The scale needs weights beyond the limit.
     #[error("{0}: at this scale a weight would be more than {WEIGHT_MAX}")]
     Limit(Place),
+    /// A first step that is not beyond what the service has already.
+    #[error(
+        "{place}: {service} has {has} of {mass} already, so a step to {percent} would move nothing to it: begin with a larger one"
+    )]
+    Already {
+        /// Where.
+        place: Place,
+        /// Which.
+        service: Service,
+        /// What it has.
+        has: u32,
+        /// The weight of both services together.
+        mass: u32,
+        /// The step.
+        percent: Percent,
+    },
     /// A step that the weights are too coarse for.
     #[error(
         "{place}: with {mass} to divide, {percent} moves nothing to what comes before it: give a larger total or step"
@@ -327,8 +343,11 @@ impl Lever {
     /// Every step must move something, and forward.
     fn check(&self, steps: &[Percent]) -> Result<(), WeightError> {
         let mut before = self.to_before();
-        for percent in steps {
+        for (percent, number) in steps.iter().zip(1..) {
             let to = self.share(*percent);
+            if to <= before && number == 1 && before > 0 {
+                return Err(self.already(*percent));
+            }
             if to <= before {
                 let place = self.place().clone();
                 return Err(WeightError::Coarse { place, mass: self.mass(), percent: *percent });
@@ -336,6 +355,13 @@ impl Lever {
             before = to;
         }
         Ok(())
+    }
+
+    fn already(&self, percent: Percent) -> WeightError {
+        let (place, mass) = (self.place().clone(), self.mass());
+        let Some((_, service)) = self.ends() else { return WeightError::Nothing(place) };
+        let (service, has) = (service.clone(), self.to_before());
+        WeightError::Already { place, service, has, mass, percent }
     }
 
     /// Where it stands.

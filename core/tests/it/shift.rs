@@ -4,6 +4,8 @@
 mod gate;
 #[path = "shift/plan.rs"]
 mod plan;
+#[path = "shift/sent.rs"]
+mod sent;
 #[path = "shift/weights.rs"]
 mod weights;
 #[path = "shift/machine.rs"]
