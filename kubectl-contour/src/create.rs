@@ -18,11 +18,10 @@ pub mod value;
 pub mod wizard;
 pub mod yaml;
 
-pub use session::Manner;
-
 use args::{CreateArgs, What};
 
 use crate::failure::Failure;
+use crate::output::Manner;
 
 /// Runs `create`.
 ///

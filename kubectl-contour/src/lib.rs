@@ -16,6 +16,7 @@ pub mod install;
 pub mod man;
 pub mod object;
 pub mod output;
+pub mod question;
 pub mod sandbox;
 pub mod status;
 pub mod table;
@@ -29,7 +30,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Failure, Kind};
-use crate::output::{Format, Printer};
+use crate::output::{Format, Manner, Printer};
 
 /// Reads the command line, runs the command and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -42,13 +43,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return failure::report_usage(&error),
     };
     let printer = |format| Printer::new(format, cli.color, cli.quiet);
+    let manner = Manner { color: cli.color, quiet: cli.quiet };
     let result = match cli.command {
         Command::Check(arguments) => block_on(check::run(*arguments, printer(Format::Text))),
         Command::Completion(arguments) => completion::run(&arguments, printer(Format::Text)),
-        Command::Create(arguments) => {
-            let manner = create::Manner { color: cli.color, quiet: cli.quiet };
-            block_on(create::run(*arguments, manner))
-        }
+        Command::Create(arguments) => block_on(create::run(*arguments, manner)),
         Command::Doctor(arguments) => {
             let printer = printer(arguments.output);
             block_on(doctor::run(*arguments, printer))

@@ -55,6 +55,15 @@ fn plain_wanted() -> bool {
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
+/// How a command talks to its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Whether to colour.
+    pub color: ColorChoice,
+    /// Whether only what matters is said.
+    pub quiet: bool,
+}
+
 /// Colours by meaning. Every one goes with a word, so that nothing is said by colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Palette {

@@ -14,11 +14,12 @@ use super::draft::{self, LiveTeam, RouteWish, TeamWish};
 use super::gather::Needs;
 use super::live::name;
 use super::prompt;
-use super::session::{Manner, Session};
+use super::session::Session;
 use super::wizard::Wizard;
 use crate::cluster::Cluster;
 use crate::cluster::value::text;
 use crate::failure::{Failure, Kind};
+use crate::output::Manner;
 use crate::output::is_attended;
 
 const ROUTES: &str = "/apis/contour.heptio.com/v1beta1/namespaces";

@@ -15,7 +15,7 @@ use super::edit::{self, Edited};
 use super::gather::{Gathered, Needs, gather, now};
 use crate::cluster::{Cluster, ClusterFlags};
 use crate::failure::{Failure, Kind, write_stderr};
-use crate::output::{ColorChoice, Palette};
+use crate::output::{Manner, Palette};
 
 /// The namespace where nobody names one.
 const DEFAULT: &str = "default";
@@ -32,15 +32,6 @@ pub struct Session {
     palette: Palette,
     /// Whether only what matters is said.
     quiet: bool,
-}
-
-/// How a command talks to its user.
-#[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// Whether to colour.
-    pub color: ColorChoice,
-    /// Whether only what matters is said.
-    pub quiet: bool,
 }
 
 impl Session {

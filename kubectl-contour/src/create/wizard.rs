@@ -1,32 +1,17 @@
 //! The wizard: which question comes next, and whether an answer will do. Pure; `prompt` asks.
 
-mod choice;
-
 use contour_core::api::{IngressRouteService, Route, Tls};
 use contour_core::diagnostic::{Code, Severity};
 use contour_core::name::{Kind, ObjectName};
-
-pub use choice::Choice;
-use choice::pick;
 
 use super::certificate;
 use super::check::{Snapshot, as_service, check};
 use super::draft::{RouteWish, ingressroute, text};
 use super::value;
+use crate::question::{Choice, Question, pick};
 
 /// What is answered for nothing.
 const NONE: &str = "none";
-
-/// A question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The question, without a question mark.
-    pub text: String,
-    /// What can be chosen.
-    pub choices: Vec<Choice>,
-    /// What an empty answer means.
-    pub default: Option<String>,
-}
 
 /// What to do in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +84,7 @@ impl Wizard {
 
     /// The next question.
     pub fn question(&self) -> Question {
-        let ask = |text: &str, choices, default: Option<&str>| Question {
-            text: text.to_owned(),
-            choices,
-            default: default.map(str::to_owned),
-        };
+        let ask = |text: &str, choices, default| Question::new(text, choices, default);
         match self.step {
             Step::Host => ask("Host, such as shop.example.com", Vec::new(), None),
             Step::Prefix => ask("Path prefix", Vec::new(), Some("/")),
@@ -143,12 +124,7 @@ impl Wizard {
     /// Says why it will not do; the same question is asked again.
     pub fn answer(&mut self, answer: &str) -> Result<Vec<String>, String> {
         let question = self.question();
-        let answer = answer.trim();
-        let answer = match (&question.default, answer) {
-            (Some(default), "") => default.clone(),
-            (None, "") => return Err("an answer is needed".to_owned()),
-            (_, text) => text.to_owned(),
-        };
+        let answer = question.meant(answer)?;
         let mut next = self.clone();
         next.take(&answer, &question.choices)?;
         let remarks = next.judge()?;
