@@ -1,0 +1,12 @@
+//! The panel of a shift through its public surface, in one binary.
+
+#![cfg(test)]
+
+#[path = "it/keys.rs"]
+mod keys;
+#[path = "it/scene.rs"]
+mod scene;
+#[path = "it/screens.rs"]
+mod screens;
+#[path = "it/sizes.rs"]
+mod sizes;
