@@ -155,7 +155,7 @@ pub const BINDINGS: [Binding; 12] = [
         keys: &[Key::Char('q'), Key::Esc, Key::Ctrl('c')],
         act: Act::Leave,
         label: "leave",
-        help: "leave; what becomes of a shift under way is asked first",
+        help: "leave the panel",
         asks: true,
         minor: false,
     },

@@ -156,6 +156,8 @@ pub struct Model {
     /// The answer to the last key, if it needs one.
     pub(super) notice: Option<String>,
     pub(super) help: bool,
+    /// What was asked for since the last snapshot.
+    pub(super) asked: Option<Effect>,
     /// Whether to leave as soon as nothing moves any more.
     pub(super) leaving: bool,
 }
@@ -171,6 +173,7 @@ impl Model {
             question: None,
             notice: None,
             help: false,
+            asked: None,
             leaving: false,
         }
     }
@@ -199,9 +202,9 @@ impl Snapshot {
         &self.state.progress.phase
     }
 
-    /// Whether a client drives it on: it is not over, and waits for nobody.
-    pub(super) fn is_active(&self) -> bool {
-        let moves = match self.phase() {
+    /// Whether it goes on by itself: it is not over, and waits for nobody.
+    pub(super) fn is_moving(&self) -> bool {
+        match self.phase() {
             Phase::Waiting
             | Phase::Converging
             | Phase::Baking
@@ -212,7 +215,11 @@ impl Snapshot {
             | Phase::Completed { .. }
             | Phase::RolledBack(_)
             | Phase::Aborted(_) => false,
-        };
-        moves && self.outcome.is_none()
+        }
+    }
+
+    /// Whether this client drives it on.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_moving() && self.outcome.is_none()
     }
 }

@@ -32,7 +32,7 @@ impl Model {
         let before = self.snapshot.take().map(|s| s.state.progress.share);
         let moved = before.is_some_and(|share| share != snapshot.state.progress.share);
         self.now = self.now.max(snapshot.now);
-        self.stale = None;
+        (self.stale, self.asked) = (None, None);
         if let Some(why) = self.question.and_then(|question| moot(question, &snapshot, moved)) {
             self.question = None;
             self.notice = Some(why);
@@ -77,16 +77,24 @@ impl Model {
                 self.help = true;
                 Vec::new()
             }
+            // A key that is held down would go through the whole plan.
+            (_, Some(effect)) if self.asked == Some(effect) => {
+                self.notice = Some("asked for already: wait for what comes of it".to_owned());
+                Vec::new()
+            }
             (_, Some(effect)) if asks => {
                 self.question = Some(Question::Confirm(effect));
                 Vec::new()
             }
-            (_, Some(effect)) => {
-                // Whoever asks for something else has not left.
-                self.leaving &= matches!(effect, Effect::Redraw | Effect::Suspend);
-                vec![effect]
-            }
+            (_, Some(effect @ (Effect::Redraw | Effect::Suspend))) => vec![effect],
+            (_, Some(effect)) => self.ask(effect),
         }
+    }
+
+    /// Whoever asks for something has not left.
+    fn ask(&mut self, effect: Effect) -> Vec<Effect> {
+        (self.question, self.asked, self.leaving) = (None, Some(effect), false);
+        vec![effect]
     }
 
     /// Whoever asks twice leaves at once.
@@ -100,11 +108,7 @@ impl Model {
 
     fn confirm(&mut self, effect: Effect, key: Key) -> Vec<Effect> {
         match key {
-            Key::Char('y' | 'Y') => {
-                self.question = None;
-                self.leaving = false;
-                return vec![effect];
-            }
+            Key::Char('y' | 'Y') => return self.ask(effect),
             Key::Char('n' | 'N' | 'q') | Key::Esc => {
                 self.question = None;
                 self.notice = Some("nothing was done".to_owned());
@@ -135,8 +139,9 @@ impl Model {
         let Some(snapshot) = self.snapshot.as_deref() else { return Vec::new() };
         match refuse(effect, snapshot) {
             Ok(()) => {
-                (self.question, self.leaving) = (None, true);
-                vec![effect]
+                let effects = self.ask(effect);
+                self.leaving = true;
+                effects
             }
             // What is asked for is under way: leave when it is done.
             Err(_) if effect == Effect::Rollback => {

@@ -27,22 +27,29 @@ const LEAST: (u16, u16) = (24, 4);
 const ROOMY: u16 = 60;
 /// The columns of a label.
 const LABEL: usize = 8;
-/// Hosts and words that are longer take so many lines at most.
+/// Words that are longer take so many lines at most.
 const LINES_MAX: usize = 3;
+/// Below so many rows gates have one line, and words two.
+const TALL: usize = 16;
 
 /// Draws the panel, which changes nothing.
 pub fn view(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     let area = frame.area();
     let margin = u16::from(area.width >= ROOMY);
     let inner = Rect { x: area.x + margin, width: area.width.saturating_sub(2 * margin), ..area };
-    let pen = Pen { model, theme, width: usize::from(inner.width), roomy: margin > 0 };
-    let height = usize::from(inner.height);
+    let pen = Pen {
+        model,
+        theme,
+        width: usize::from(inner.width),
+        height: usize::from(inner.height),
+        roomy: margin > 0,
+    };
     let lines = if area.width < LEAST.0 || area.height < LEAST.1 {
         vec![pen.tiny()]
     } else if model.help {
-        keys::help(pen, height)
+        keys::help(pen)
     } else {
-        page::fit(pen.sections(usize::from(area.height)), height, pen)
+        page::fit(pen.sections(), pen)
     };
     let buffer = frame.buffer_mut();
     for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
@@ -71,6 +78,8 @@ struct Pen<'a> {
     theme: Theme,
     /// The columns of a line.
     width: usize,
+    /// The rows of the screen.
+    height: usize,
     /// Whether there is room for labels.
     roomy: bool,
 }
@@ -92,9 +101,34 @@ impl<'a> Pen<'a> {
         text::shorten(text, columns, self.glyphs().ellipsis)
     }
 
-    /// What a service is called where there is one to name.
     fn snapshot(self) -> Option<&'a Snapshot> {
         self.model.snapshot.as_deref()
+    }
+
+    /// The beginning of a text, and that something is missing.
+    fn clip(self, text: &str, columns: usize) -> String {
+        if text::width(text) <= columns {
+            return text.to_owned();
+        }
+        let ellipsis = self.glyphs().ellipsis;
+        text::head(text, columns.saturating_sub(text::width(ellipsis))) + ellipsis
+    }
+
+    /// A text as at most so many lines, and that something is missing.
+    fn wrap(self, text: &str, columns: usize, most: usize) -> Vec<String> {
+        let mut lines = text::wrap(&text::one_line(text), columns);
+        if lines.len() > most {
+            lines.truncate(most);
+            if let Some(last) = lines.last_mut() {
+                let ellipsis = self.glyphs().ellipsis;
+                *last = text::head(last, columns.saturating_sub(text::width(ellipsis))) + ellipsis;
+            }
+        }
+        lines
+    }
+
+    fn lines_max(self) -> usize {
+        if self.height < TALL { 2 } else { LINES_MAX }
     }
 
     /// How what was seen looks, if it may not be so any more.
@@ -122,15 +156,15 @@ impl<'a> Pen<'a> {
 
     /// Words as lines beside a label.
     fn words(self, label: &str, words: &str, tone: Tone) -> Vec<Line<'static>> {
-        let lines = text::wrap(&text::one_line(words), self.beside());
-        let lines = lines.into_iter().take(LINES_MAX).map(|line| self.line(line, tone)).collect();
+        let lines = self.wrap(words, self.beside(), self.lines_max());
+        let lines = lines.into_iter().map(|line| self.line(line, tone)).collect();
         self.labelled(label, lines)
     }
 
     /// Words that must not be overlooked, over the whole width.
-    fn banner(self, words: &str, tone: Tone) -> Vec<Line<'static>> {
+    fn banner(self, words: &str, tone: Tone, most: usize) -> Vec<Line<'static>> {
         let style = self.theme.banner(tone);
-        let lines = text::wrap(&text::one_line(words), self.width.saturating_sub(2));
+        let lines = self.wrap(words, self.width.saturating_sub(2), most);
         let fill = |line: String| {
             let blank = self.width.saturating_sub(text::width(&line) + 1);
             Line::from(Span::styled(format!(" {line}{}", " ".repeat(blank)), style))
@@ -150,7 +184,7 @@ impl<'a> Pen<'a> {
     }
 
     /// All parts, from top to bottom.
-    fn sections(self, height: usize) -> Vec<Section> {
+    fn sections(self) -> Vec<Section> {
         let mut sections = vec![Section::new(3, self.title()).least(1)];
         if let Some(snapshot) = self.snapshot() {
             sections.push(Section::new(9, self.about(snapshot)).least(0));
@@ -160,16 +194,17 @@ impl<'a> Pen<'a> {
             sections.push(Section::new(4, traffic::fleet(self, snapshot)).least(1));
             sections.push(Section::new(5, traffic::sides(self, snapshot)).apart());
             sections.push(Section::new(8, traffic::places(self, snapshot)).least(0).cut());
-            sections.push(Section::new(6, gates::lines(self, snapshot)).least(3).apart().cut());
+            let gates = if self.height < TALL { gates::brief } else { gates::lines };
+            sections.push(Section::new(6, gates(self, snapshot)).least(3).apart().cut());
         } else {
             let words = "nothing is known of the shift yet";
             sections.push(Section::new(0, vec![self.line(words, Tone::Plain)]).apart());
             sections.push(Section::new(1, self.stale()));
         }
-        let told = self.told(height);
+        let told = self.told();
         sections.push(Section::new(7, told).least(4).apart().tail());
         sections.push(Section::new(0, keys::prompt(self)).bottom());
-        sections.push(Section::new(3, keys::footer(self, height)).least(1).bottom());
+        sections.push(Section::new(3, keys::footer(self)).least(1).bottom());
         sections
     }
 
@@ -195,28 +230,27 @@ impl<'a> Pen<'a> {
         vec![Line::from_iter(spans)]
     }
 
-    /// Whose traffic it is, and who moves it why.
+    /// Who moves traffic, why, and whose.
     fn about(self, snapshot: &Snapshot) -> Vec<Line<'static>> {
         let charter = &snapshot.state.charter;
-        let mut parts = Vec::new();
+        let mut parts = vec![match charter.reason.as_str() {
+            "" => format!("by {}", charter.operator),
+            reason => format!("by {}: {reason}", charter.operator),
+        }];
         if !snapshot.hosts.is_empty() {
             parts.push(snapshot.hosts.join(", "));
         }
-        let by = match charter.reason.as_str() {
-            "" => format!("by {}", charter.operator),
-            reason => format!("by {}: {reason}", charter.operator),
-        };
-        parts.push(by);
         let dot = format!(" {} ", self.glyphs().dot);
-        let lines = text::wrap(&text::one_line(&parts.join(&dot)), self.width);
-        lines.into_iter().take(LINES_MAX).map(|line| self.line(line, Tone::Faint)).collect()
+        let lines = self.wrap(&parts.join(&dot), self.width, LINES_MAX);
+        lines.into_iter().map(|line| self.line(line, Tone::Faint)).collect()
     }
 
     fn banners(self, snapshot: &Snapshot) -> Vec<Line<'static>> {
         let mut lines = self.stale();
         if let Some((head, words, tone)) = phase::ended(snapshot) {
             let mark = self.mark(tone);
-            lines.extend(self.banner(&format!("{mark} {head}: {words}"), tone));
+            let words = format!("{mark} {head}: {words}");
+            lines.extend(self.banner(&words, tone, self.lines_max()));
         }
         lines
     }
@@ -225,7 +259,8 @@ impl<'a> Pen<'a> {
         let Some(why) = &self.model.stale else { return Vec::new() };
         let age = self.snapshot().map(|s| text::span(text::since(s.now, self.model.now)));
         let age = age.map_or_else(String::new, |age| format!(" for {age}"));
-        self.banner(&format!("{} nothing is heard{age}: {why}", self.glyphs().warn), Tone::Warn)
+        let words = format!("{} nothing is heard{age}: {why}", self.glyphs().warn);
+        self.banner(&words, Tone::Warn, self.lines_max())
     }
 
     fn mark(self, tone: Tone) -> &'static str {
@@ -238,9 +273,9 @@ impl<'a> Pen<'a> {
     }
 
     /// What happened, newest last: no more lines than could be shown.
-    fn told(self, height: usize) -> Vec<Line<'static>> {
+    fn told(self) -> Vec<Line<'static>> {
         let mut lines: Vec<Line<'static>> = Vec::new();
-        for told in self.model.told.iter().rev().take(height) {
+        for told in self.model.told.iter().rev().take(self.height) {
             let tone = match told.severity {
                 Severity::Note => Tone::Plain,
                 Severity::Good => Tone::Good,
@@ -249,7 +284,8 @@ impl<'a> Pen<'a> {
             };
             let clock = if self.roomy { text::clock(told.at) + " " } else { String::new() };
             let indent = text::width(&clock) + 2;
-            let wrapped = text::wrap(&told.text, self.width.saturating_sub(indent));
+            let columns = self.width.saturating_sub(indent);
+            let wrapped = self.wrap(&told.text, columns, LINES_MAX);
             let mark = self.mark(tone);
             let rows = wrapped.into_iter().enumerate().map(|(row, text)| {
                 let (clock, mark) = if row == 0 { (clock.as_str(), mark) } else { ("", " ") };

@@ -199,6 +199,18 @@ fn whoever_asks_for_something_else_has_not_left() {
 }
 
 #[test]
+fn a_key_that_is_held_down_asks_once() {
+    let (model, effects) = update(at_share(2_500), Event::Key(Key::Char('n')));
+    assert_eq!(effects, [Effect::Promote]);
+    let model = press(model, &[Key::Char('n'), Key::Char('P')]);
+    assert_eq!(last_rows(&model), "asked for already: wait for what comes of it");
+    assert_eq!(update(model.clone(), Event::Key(Key::Char('p'))).1, [Effect::Pause]);
+    let next = snapshot(Share::At(percent(50)), Phase::Baking);
+    let model = hear(model, Event::Snapshot(Box::new(next)));
+    assert_eq!(update(model, Event::Key(Key::Char('n'))).1, [Effect::Promote]);
+}
+
+#[test]
 fn a_rollback_under_way_can_be_waited_for() {
     let back = || Phase::RollingBack(Cause::Gate(note("success rate")));
     let model = panel(snapshot(Share::Baseline, back()));

@@ -15,6 +15,22 @@ use crate::theme::Tone;
 /// So many windows are shown at most.
 const TRAIL: usize = 60;
 
+/// The worst verdict on one line, and where it comes from.
+pub(super) fn brief(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
+    if snapshot.state.charter.policy.gates.is_empty() {
+        return vec![pen.line("gates none: time alone decides", Tone::Plain)];
+    }
+    let findings = snapshot.windows.last().map_or(&[][..], |judged| &judged.findings);
+    let Some(worst) = findings.iter().map(|finding| finding.verdict).max() else {
+        return vec![pen.line("gates -", Tone::Plain)];
+    };
+    let words = findings.iter().filter(|finding| finding.verdict == worst);
+    let words: Vec<&str> = words.map(|finding| finding.words.as_str()).collect();
+    let (glyph, tone) = look(pen, worst);
+    let line = text::one_line(&format!("{glyph} gates {worst}: {}", words.join("; ")));
+    vec![pen.line(pen.clip(&line, pen.width), pen.seen(tone))]
+}
+
 /// A row for each gate: the value against the threshold, the verdict, and those of the windows
 /// before it.
 pub(super) fn lines(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
@@ -111,7 +127,10 @@ fn trail(
     if let Gate::SuccessRate(_) = gate {
         return spark(pen, windows, verdict);
     }
-    let glyph = |judged| verdict(judged).map_or(("-", Tone::Faint), |v| look(pen, v));
+    let glyph = |judged| {
+        let (glyph, tone) = verdict(judged).map_or(("-", Tone::Faint), |v| look(pen, v));
+        (glyph, pen.seen(tone))
+    };
     windows.iter().map(glyph).collect()
 }
 
@@ -134,7 +153,7 @@ fn spark(
     };
     let one = |judged: &Judged| {
         let tone = verdict(judged).map_or(Tone::Plain, |verdict| look(pen, verdict).1);
-        judged.success.map_or(("-", Tone::Faint), |rate| (glyph(rate), tone))
+        judged.success.map_or(("-", Tone::Faint), |rate| (glyph(rate), pen.seen(tone)))
     };
     windows.iter().map(one).collect()
 }

@@ -23,7 +23,7 @@ pub(super) fn question(question: Question, pen: Pen<'_>) -> String {
             let pausable = Act::Pause.effect(snapshot).is_ok();
             let pause = if pausable { "p pause here, " } else { "" };
             let back = if returning { "b once all is back" } else { "b roll back" };
-            return format!("Leave? {pause}{back}, q as it is, for any client to resume, Esc stay");
+            return format!("Leave? {pause}{back}, q as it is, to be resumed, Esc stay");
         }
     };
     let share = snapshot.map_or_else(|| "-".to_owned(), |s| plan::share(&s.state));
@@ -51,7 +51,7 @@ pub(super) fn question(question: Question, pen: Pen<'_>) -> String {
 /// What is asked, or the answer to the last key.
 pub(super) fn prompt(pen: Pen<'_>) -> Vec<Line<'static>> {
     if let Some(asked) = pen.model.question {
-        let mut lines = pen.banner(&question(asked, pen), Tone::Key);
+        let mut lines = pen.banner(&question(asked, pen), Tone::Key, pen.height);
         if let Some(notice) = &pen.model.notice {
             lines.insert(0, pen.line(notice.clone(), Tone::Warn));
         }
@@ -64,13 +64,10 @@ pub(super) fn prompt(pen: Pen<'_>) -> Vec<Line<'static>> {
 }
 
 /// The keys, those that make no sense now being faint: all, if there is room, or those that do.
-pub(super) fn footer(pen: Pen<'_>, height: usize) -> Vec<Line<'static>> {
-    if let Some(asked) = pen.model.question {
-        let keys = match asked {
-            Question::Confirm(_) => "y do it  n do not",
-            Question::Leave => "Esc stay",
-        };
-        return vec![pen.line(keys, Tone::Faint)];
+/// What is asked has its own.
+pub(super) fn footer(pen: Pen<'_>) -> Vec<Line<'static>> {
+    if pen.model.question.is_some() {
+        return Vec::new();
     }
     let sensible = |b: &&Binding| b.act.effect(pen.snapshot()).is_ok();
     let everything: Vec<&Binding> = BINDINGS.iter().collect();
@@ -78,7 +75,7 @@ pub(super) fn footer(pen: Pen<'_>, height: usize) -> Vec<Line<'static>> {
     let mut useful: Vec<&Binding> = BINDINGS.iter().filter(sensible).filter(|b| !b.minor).collect();
     // These are found by nobody who does not know them.
     useful.sort_by_key(|b| !matches!(b.act, Act::Help | Act::Leave));
-    let rows = if height >= TALL { 2 } else { 1 };
+    let rows = if pen.height >= TALL { 2 } else { 1 };
     for bindings in [everything, major] {
         let lines = rows_of(&bindings, pen);
         if lines.len() <= rows {
@@ -115,7 +112,7 @@ fn key(binding: &Binding, pen: Pen<'_>) -> [Span<'static>; 2] {
 }
 
 /// Every key, what it does, and why not now.
-pub(super) fn help(pen: Pen<'_>, height: usize) -> Vec<Line<'static>> {
+pub(super) fn help(pen: Pen<'_>) -> Vec<Line<'static>> {
     let share = pen.snapshot().map_or_else(String::new, |s| {
         format!(", {} at {}", phase::name(s.phase()), plan::share(&s.state))
     });
@@ -143,14 +140,14 @@ pub(super) fn help(pen: Pen<'_>, height: usize) -> Vec<Line<'static>> {
     }
     let glyphs = pen.glyphs();
     let legend = format!(
-        "{} good  {} look at it  {} bad  {} too little was seen  - not known",
+        "{} good, {} look at it, {} bad, {} too little was seen, - not known, [ ] now",
         glyphs.good, glyphs.warn, glyphs.bad, glyphs.unknown
     );
     lines.push(Line::default());
     lines.extend(text::wrap(&legend, pen.width).into_iter().map(|l| pen.line(l, Tone::Plain)));
     let close = pen.line("any key goes back", Tone::Faint);
-    lines.truncate(height.saturating_sub(1));
-    lines.resize(height.saturating_sub(1), Line::default());
+    lines.truncate(pen.height.saturating_sub(1));
+    lines.resize(pen.height.saturating_sub(1), Line::default());
     lines.push(close);
     lines
 }

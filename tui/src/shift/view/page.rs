@@ -81,9 +81,9 @@ fn take(left: &mut usize, wanted: usize) -> usize {
     taken
 }
 
-/// The lines of a page of so many.
-pub(super) fn fit(sections: Vec<Section>, height: usize, pen: Pen<'_>) -> Vec<Line<'static>> {
-    let mut left = height;
+/// The lines of a page.
+pub(super) fn fit(sections: Vec<Section>, pen: Pen<'_>) -> Vec<Line<'static>> {
+    let mut left = pen.height;
     let mut slots: Vec<(Section, usize, bool)> =
         sections.into_iter().filter(|s| !s.lines.is_empty()).map(|s| (s, 0, false)).collect();
     let mut ranks: Vec<u8> = slots.iter().map(|(section, ..)| section.rank).collect();
@@ -107,7 +107,7 @@ pub(super) fn fit(sections: Vec<Section>, height: usize, pen: Pen<'_>) -> Vec<Li
     for (section, count, _) in slots.iter_mut().filter(|(s, ..)| s.short == Short::Tail) {
         *count += take(&mut left, section.lines.len() - *count);
     }
-    let mut page = Vec::with_capacity(height);
+    let mut page = Vec::with_capacity(pen.height);
     let mut end = Vec::new();
     let mut at_end = false;
     for (section, count, blank) in slots {

@@ -100,7 +100,14 @@ fn stopped(snapshot: &Snapshot) -> Option<(&'static str, String, Tone)> {
 
 /// The phase, with a bar for what takes a known time.
 pub(super) fn lines(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
-    let (words, progress) = words(pen, snapshot);
+    let (words, progress) = match &snapshot.outcome {
+        // Nobody here knows how it goes on.
+        Some(_) if snapshot.is_moving() => {
+            let share = plan::share(&snapshot.state);
+            (format!("{} at {share} when last seen", name(snapshot.phase())), None)
+        }
+        Some(_) | None => words(pen, snapshot),
+    };
     let tone = match snapshot.phase() {
         Phase::RollingBack(_) | Phase::Paused { .. } => Tone::Warn,
         Phase::Holding(_) => Tone::Bad,
@@ -143,13 +150,13 @@ fn words(pen: Pen<'_>, snapshot: &Snapshot) -> (String, Progress) {
     match snapshot.phase() {
         Phase::Waiting => waiting(snapshot, passed, &next),
         Phase::Converging => {
-            let limit = span(policy.converge);
+            let (passed, limit) = (span(passed), span(policy.converge));
             let words = if fleet_has(snapshot.observation.as_ref()) {
-                "all Envoys have the weights".to_owned()
+                format!("all Envoys have it, {passed} so far")
             } else {
-                format!("until all Envoys have the weights, at most {limit}")
+                format!("{passed} of at most {limit} until all Envoys have it")
             };
-            (format!("converging at {share}: {words}; {} so far", span(passed)), None)
+            (format!("converging at {share}: {words}"), None)
         }
         Phase::Baking => baking(pen, snapshot, &share),
         Phase::Paused { done, .. } => {
@@ -160,8 +167,7 @@ fn words(pen: Pen<'_>, snapshot: &Snapshot) -> (String, Progress) {
             (format!("held at {share} for {}; resume looks at it anew", span(passed)), None)
         }
         Phase::RollingBack(cause) if state.progress.share == Share::Baseline => {
-            let words = cause.words();
-            (format!("rolling back: until all Envoys have the old weights; {words}"), None)
+            (format!("rolling back: {}", cause.words()), None)
         }
         Phase::RollingBack(cause) => {
             (format!("rolling back, now at {share}: {}", cause.words()), None)

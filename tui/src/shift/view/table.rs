@@ -126,16 +126,19 @@ fn total(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
 }
 
-/// Bars shrink first, then texts.
+/// Bars shrink first, then the widest texts.
 fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = columns.iter().map(Column::natural).collect();
     for drawn in [true, false] {
-        for (index, column) in columns.iter().enumerate().filter(|(_, c)| c.is_drawn() == drawn) {
-            let excess = total(&widths).saturating_sub(room);
-            if let Some(width) = widths.get_mut(index) {
-                let least = column.least.max(text::width(column.heading)).min(*width);
-                *width -= excess.min(*width - least);
-            }
+        let mut excess = total(&widths).saturating_sub(room);
+        while excess > 0 {
+            let shrinkable = columns.iter().zip(widths.iter_mut()).filter(|(column, width)| {
+                let least = column.least.max(text::width(column.heading));
+                column.is_drawn() == drawn && **width > least
+            });
+            let Some((_, width)) = shrinkable.max_by_key(|(_, width)| **width) else { break };
+            *width -= 1;
+            excess -= 1;
         }
     }
     widths

@@ -4,7 +4,7 @@ use contour_core::shift::gate::Health;
 use contour_core::shift::machine::{Fleet, Observation};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Phase, Share, State};
-use contour_core::shift::weights::{Weights, Written};
+use contour_core::shift::weights::{Lever, Place, Service, Weights, Written};
 use ratatui::text::Line;
 
 use super::Pen;
@@ -49,7 +49,11 @@ pub(super) fn fleet(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
 /// The two services: their shares as written and as observed, and their health.
 pub(super) fn sides(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
     let (state, seen) = (&snapshot.state, snapshot.observation.as_ref());
-    let ends = state.ends().map(|(from, to)| [from.to_string(), to.to_string()]);
+    let name = |service: &Service| {
+        // Names differ more than ports do.
+        if pen.roomy { service.to_string() } else { service.name.to_string() }
+    };
+    let ends = state.ends().map(|(from, to)| [name(from), name(to)]);
     let names = ends.unwrap_or_else(|| [NONE.to_owned(), NONE.to_owned()]);
     let shares = written(state);
     let observed = observed(seen);
@@ -73,7 +77,11 @@ pub(super) fn sides(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
         },
         Column::rigid("SHARE", 0, shares.map(|s| percent(s, Tone::Plain)).into()),
         Column { heading: "", cells: shares.map(bar).into(), least: 6, most: BAR, rank: 6 },
-        Column::rigid("OBSERVED", 1, observed.map(|(s, _)| percent(s, old)).into()),
+        Column::rigid(
+            if pen.roomy { "OBSERVED" } else { "SEEN" },
+            1,
+            observed.map(|(s, _)| percent(s, old)).into(),
+        ),
         Column::rigid(
             "REQUESTS",
             4,
@@ -95,9 +103,7 @@ fn written(state: &State) -> [Option<Percent>; 2] {
         Share::At(percent) => Some(percent),
         Share::Baseline => {
             let mut levers = state.charter.places.iter();
-            let of = |lever: &contour_core::shift::weights::Lever| {
-                share(lever.to_before().into(), lever.mass().into())
-            };
+            let of = |lever: &Lever| share(lever.to_before().into(), lever.mass().into());
             let first = levers.next().and_then(of);
             first.filter(|first| levers.all(|lever| of(lever) == Some(*first)))
         }
@@ -125,45 +131,50 @@ fn healthy(pen: Pen<'_>, health: Option<Health>) -> Cell {
         (_, 0) => Tone::Good,
         (_, _) => Tone::Warn,
     };
-    let out = if ejected == 0 { String::new() } else { format!(", {ejected} ejected") };
+    let out =
+        if ejected == 0 || !pen.roomy { String::new() } else { format!(", {ejected} ejected") };
     Cell::Text(format!("{} {healthy}{out}", pen.mark(tone)), pen.seen(tone))
 }
 
 /// Every place with its weights as written, and as they are where that is not the same.
 pub(super) fn places(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
-    let weights = snapshot.state.weights();
+    let ends = snapshot.state.ends();
     let live = snapshot.observation.as_ref().and_then(|seen| seen.live.as_ref());
-    let column = |heading, cells, rank| Column { heading, cells, least: 6, most: 100, rank };
-    let place = |weights: &Weights| text::one_line(&weights.place().to_string());
-    let names = weights.iter().map(|w| Cell::Text(place(w), Tone::Plain)).collect();
-    let texts = weights.iter().map(|w| Cell::Text(in_words(w), Tone::Plain)).collect();
-    let mut columns = vec![column("", names, 0), column("", texts, 0)];
-    if let Some(live) = live {
-        let drift = |own: &Weights| {
-            let found = live.weights.iter().find(|weights| weights.place() == own.place());
-            let words = match found {
-                Some(found) if found.agrees(own) => return None,
-                Some(found) => format!("live: {}", in_words(found)),
-                None => "live: gone".to_owned(),
-            };
-            Some(format!("{} {words}", pen.glyphs().warn))
+    let (mut names, mut parts, mut drifts) = (Vec::new(), Vec::new(), Vec::new());
+    for own in snapshot.state.weights() {
+        let found = live.map(|live| live.weights.iter().find(|w| w.place() == own.place()));
+        let drift = match found {
+            None => None,
+            Some(Some(found)) if found.agrees(&own) => None,
+            Some(Some(found)) => Some(in_words(found, ends)),
+            Some(None) => Some("gone".to_owned()),
         };
-        let drifts: Vec<Option<String>> = weights.iter().map(drift).collect();
-        if drifts.iter().any(Option::is_some) {
-            let cells = drifts
-                .into_iter()
-                .map(|words| Cell::Text(words.unwrap_or_default(), pen.seen(Tone::Warn)));
-            columns.push(column("", cells.collect(), 0));
-        }
+        let drift = drift.map_or_else(String::new, |d| format!("{} live: {d}", pen.glyphs().warn));
+        drifts.push(Cell::Text(drift, pen.seen(Tone::Warn)));
+        parts.push(Cell::Text(in_words(&own, ends), Tone::Plain));
+        let name = match own.place() {
+            Place::Route(prefix) => text::one_line(prefix),
+            Place::Tcp => own.place().to_string(),
+        };
+        names.push(Cell::Text(name, Tone::Strong));
+    }
+    let column = |cells| Column { heading: "", cells, least: 6, most: 100, rank: 0 };
+    let mut columns = vec![column(names), column(parts)];
+    if drifts.iter().any(|cell| !matches!(cell, Cell::Text(text, _) if text.is_empty())) {
+        columns.push(column(drifts));
     }
     table::lines(columns, pen)
 }
 
-/// `shop-blue:80 75, shop-green:80 25`.
-fn in_words(weights: &Weights) -> String {
-    let one = |Written(service, weight): &Written| match weight {
-        None => format!("{service} unset"),
-        Some(weight) => format!("{service} {weight}"),
+/// `from 75, to 25, shop-old:80 10`: the weights as written.
+fn in_words(weights: &Weights, ends: Option<(&Service, &Service)>) -> String {
+    let one = |Written(service, weight): &Written| {
+        let name = match ends {
+            Some((from, _)) if from == service => "from".to_owned(),
+            Some((_, to)) if to == service => "to".to_owned(),
+            Some(_) | None => service.to_string(),
+        };
+        weight.map_or_else(|| format!("{name} unset"), |weight| format!("{name} {weight}"))
     };
     let all: Vec<String> = weights.services().iter().map(one).collect();
     text::one_line(&all.join(", "))
