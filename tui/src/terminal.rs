@@ -3,9 +3,12 @@
 use std::io;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::event::{Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{
+    self, Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
+};
 use ratatui::crossterm::{cursor, execute, terminal};
 use ratatui::{DefaultTerminal, Frame};
 
@@ -98,6 +101,14 @@ pub fn leave() -> io::Result<()> {
     let raw = terminal::disable_raw_mode();
     let screen = execute!(io::stdout(), terminal::LeaveAlternateScreen, cursor::Show);
     raw.and(screen)
+}
+
+/// Waits for what the terminal says next, at most this long.
+///
+/// # Errors
+/// Stdin cannot be read.
+pub fn next(limit: Duration) -> io::Result<Option<Raw>> {
+    if event::poll(limit)? { event::read().map(Some) } else { Ok(None) }
 }
 
 /// What the panel makes of what a terminal says, if anything: keys pressed, and another size.

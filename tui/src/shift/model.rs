@@ -6,7 +6,7 @@ use std::time::Duration;
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectRef;
 use contour_core::shift::gate::{Finding, Judgement};
-use contour_core::shift::machine::{Observation, Outcome};
+use contour_core::shift::machine::{Counts, Observation, Outcome};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Phase, Policy, State};
 
@@ -55,13 +55,13 @@ impl Judged {
     /// Judges what was seen by a policy, as the machine does. `None` if no window was seen: the
     /// same one seen again is for the driver to leave out.
     pub fn of(policy: &Policy, seen: &Observation) -> Option<Self> {
-        let window = seen.window.as_ref()?;
+        let Counts::Over(window) = &seen.counts else { return None };
         let (gates, rules) = (&policy.gates, &policy.rules);
         let (all, failed) = (window.to.requests, window.to.failures);
         let enough = all >= u64::from(rules.min_requests);
         Some(Self {
             success: share(all.saturating_sub(failed), all).filter(|_| enough),
-            findings: Judgement::of(gates, rules, Some(window), seen.to).findings,
+            findings: Judgement::of(gates, rules, Some(&**window), seen.to).findings,
         })
     }
 }

@@ -6,7 +6,7 @@ use contour_core::api::Timestamp;
 use contour_core::name::{Kind, ObjectRef};
 use contour_core::shift::Note;
 use contour_core::shift::gate::{Finding, Gate, Health, Quantile, Verdict};
-use contour_core::shift::machine::{Fleet, Live, Observation, Outcome, Split};
+use contour_core::shift::machine::{Counts, Fleet, Live, Observation, Outcome, Split};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::plan::{Plan, Schedule, Settings};
 use contour_core::shift::state::{Charter, Phase, Policy, Share, State};
@@ -124,7 +124,7 @@ fn seen(state: &State) -> Observation {
             since: None,
             waiting: Vec::new(),
         }),
-        window: None,
+        counts: Counts::Running,
         from: Some(Health { healthy: 3, ejected: 0 }),
         to: Some(Health { healthy: 2, ejected: 0 }),
         split: Some(Split { begin: at(601), from: 9234, to: 3111 }),

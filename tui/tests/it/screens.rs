@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use contour_core::shift::gate::{Sample, Window};
-use contour_core::shift::machine::Observation;
+use contour_core::shift::machine::{Counts, Observation};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Phase, Policy, Share};
 use contour_tui::shift::{Event, Judged, Model, Snapshot};
@@ -133,7 +133,10 @@ fn a_window_is_judged_as_the_machine_does() {
     let sample = |requests, failures| Sample { requests, failures, ..Sample::default() };
     let judged = |policy: &Policy, requests, failures| {
         let window = Window { begin: at(0), from: sample(500, 0), to: sample(requests, failures) };
-        Judged::of(policy, &Observation { window: Some(window), ..Observation::default() })
+        Judged::of(
+            policy,
+            &Observation { counts: Counts::Over(Box::new(window)), ..Observation::default() },
+        )
     };
     assert_eq!(Judged::of(&policy, &Observation::default()), None);
     for (requests, failures, success) in [
