@@ -1,6 +1,7 @@
 //! YAML and JSON text to objects, with the place of every field.
 
 mod decode;
+mod edit;
 mod object;
 mod scalar;
 mod spans;
@@ -9,6 +10,7 @@ mod tree;
 
 use std::sync::Arc;
 
+pub use edit::{Edit, EditError, Literal, Obstacle, edit};
 use serde::Deserialize;
 pub use spans::Spans;
 use tree::{Documents, Fault, Place};
@@ -109,7 +111,9 @@ fn read_implied(file: &str, text: &str, implied: Option<Kind>, limits: Limits) -
     }
     for tree in Documents::new(text, limits) {
         match tree {
-            Ok(tree) => object::read(&file, &tree, implied, &mut manifest),
+            Ok(tree) => {
+                object::read(&file, &tree, implied, &mut manifest);
+            }
             Err(fault) => {
                 manifest.diagnostics.push(object::nameless(&file, fault));
                 manifest.complete = false;

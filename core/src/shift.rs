@@ -12,6 +12,7 @@ pub mod gate;
 pub mod state;
 pub mod machine;
 pub mod sent;
+pub mod text;
 
 use std::fmt;
 use std::sync::Arc;

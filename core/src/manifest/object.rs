@@ -21,17 +21,19 @@ const DEFAULT_NAMESPACE: &str = "default";
 const MAX_NAMELESS: usize = 1000;
 
 /// Reads the objects of one document. One that does not say its kind is of the kind `implied`.
+/// Returns where each stands that was added to the manifest.
 pub(super) fn read(
     file: &Arc<str>,
     tree: &Tree<'_>,
     implied: Option<Kind>,
     manifest: &mut Manifest,
-) {
+) -> Vec<NodeId> {
     let flaws = flaws_by_node(tree);
-    let mut reader = Reader { file, tree, flaws, manifest };
+    let mut reader = Reader { file, tree, flaws, manifest, roots: Vec::new() };
     if let Some(root) = tree.root().filter(|root| !tree.is_null(*root)) {
         reader.document(root, implied);
     }
+    reader.roots
 }
 
 /// A diagnostic about the text, or about an object that cannot be named.
@@ -65,6 +67,8 @@ struct Reader<'r, 't, 'a> {
     tree: &'t Tree<'a>,
     flaws: BTreeMap<NodeId, Vec<&'t Flaw>>,
     manifest: &'r mut Manifest,
+    /// Where the objects stand that were added to it.
+    roots: Vec<NodeId>,
 }
 
 impl<'t> Reader<'_, 't, '_> {
@@ -225,6 +229,7 @@ impl<'t> Reader<'_, 't, '_> {
                 location: Some(locate(self.file, issue.fault.place)),
             })
             .collect();
+        self.roots.push(root);
         self.manifest.documents.push(Document {
             reference,
             object: object.filter(|_| sound),

@@ -35,8 +35,8 @@ struct Mark {
 }
 
 /// A step of a field path.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
     Field(String),
     Index(usize),
 }
@@ -163,7 +163,7 @@ fn hash(name: &str) -> u32 {
 }
 
 /// The steps of a path as [`FieldPath`] writes them; whatever is not understood ends them.
-fn steps(path: &str) -> Vec<Step> {
+pub(super) fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut rest = path;
     while let Some((step, after)) = step(rest) {

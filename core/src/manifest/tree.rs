@@ -3,6 +3,7 @@
 mod builder;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use builder::Builder;
 use granit_parser::{ErrorKind, Event, Parser, ScanError, StrInput};
@@ -39,8 +40,13 @@ pub(super) struct Tree<'a> {
 pub(super) struct Node<'a> {
     pub(super) value: Value<'a>,
     pub(super) place: Place,
+    /// Where it stands in the text: without anchor and tag; a mapping or list written by
+    /// indentation from its first key or dash to its last value.
+    pub(super) bytes: Range<usize>,
     /// Whether it is a mapping or list that is written by indentation.
     pub(super) block: bool,
+    /// Whether it has an anchor.
+    pub(super) anchored: bool,
     /// Nodes in it, itself included, aliases counted as often as they are used.
     weight: usize,
     /// How deep mappings and lists nest in it.
@@ -60,7 +66,10 @@ pub(super) enum Value<'a> {
 pub(super) struct Entry<'a> {
     pub(super) key: Cow<'a, str>,
     pub(super) key_place: Place,
+    pub(super) key_bytes: Range<usize>,
     pub(super) value: NodeId,
+    /// Whether it was merged in (`<<`) and stands elsewhere.
+    pub(super) merged: bool,
 }
 
 /// Something wrong with the text.
@@ -87,6 +96,14 @@ impl<'a> Tree<'a> {
 
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The nodes that aliases stand for.
+    pub(super) fn referred(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().filter_map(|node| match node.value {
+            Value::Alias(target) => Some(target),
+            Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_) => None,
+        })
     }
 
     pub(super) fn node(&self, id: NodeId) -> Option<&Node<'a>> {

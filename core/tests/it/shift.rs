@@ -14,3 +14,7 @@ mod machine;
 mod simulation;
 #[path = "shift/world.rs"]
 mod world;
+#[path = "shift/generated.rs"]
+mod generated;
+#[path = "shift/text.rs"]
+mod text;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
 
@@ -27,7 +28,7 @@ enum Content<'a> {
 }
 
 enum Key<'a> {
-    Text(Cow<'a, str>, Place),
+    Text(Cow<'a, str>, Place, Range<usize>),
     Merge,
     /// Not one that a field can have; reported already.
     Broken,
@@ -44,6 +45,8 @@ pub(super) struct Builder<'a> {
     anchors: BTreeMap<usize, NodeId>,
     /// The node that is an unquoted `<<`.
     merge: Option<NodeId>,
+    /// Where the last value so far ends.
+    last: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -56,6 +59,7 @@ impl<'a> Builder<'a> {
             stack: Vec::new(),
             anchors: BTreeMap::new(),
             merge: None,
+            last: 0,
         }
     }
 
@@ -68,10 +72,16 @@ impl<'a> Builder<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let place = self.place(span, span.end.byte_offset());
                 let merge = style == ScalarStyle::Plain && text == "<<" && tag.is_none();
-                let id = self.push(Value::Scalar(Scalar::Null), place)?;
+                let bytes = self.scalar_bytes(span, &text, style);
+                // What is not there has a place, though not always one beside its key.
+                if !bytes.is_empty() {
+                    self.last = self.last.max(bytes.end);
+                }
+                let id = self.push(Value::Scalar(Scalar::Null), place, bytes)?;
                 let scalar = self.scalar(id, text, style, tag.as_deref());
                 if let Some(node) = self.tree.nodes.get_mut(id.index()) {
                     node.value = Value::Scalar(scalar);
+                    node.anchored = anchor != 0;
                 }
                 self.merge = merge.then_some(id);
                 self.remember(anchor, id);
@@ -127,10 +137,34 @@ impl<'a> Builder<'a> {
         self.place(span, Some(start + end))
     }
 
-    fn push(&mut self, value: Value<'a>, place: Place) -> Result<NodeId, Fault> {
+    /// The bytes of a scalar. A block scalar (`|`, `>`) ends with its last line that counts, its
+    /// line break excluded.
+    fn scalar_bytes(&self, span: &Span, value: &str, style: ScalarStyle) -> Range<usize> {
+        let bytes = bytes_of(span);
+        if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            return bytes;
+        }
+        let written = self.text.get(bytes.clone()).unwrap_or_default();
+        let kept = if value.ends_with("\n\n") {
+            let lines = written.trim_end_matches([' ', '\t']);
+            let line = lines.strip_suffix('\n').unwrap_or(lines);
+            line.strip_suffix('\r').unwrap_or(line)
+        } else {
+            written.trim_end()
+        };
+        bytes.start..bytes.start + kept.len()
+    }
+
+    fn push(
+        &mut self,
+        value: Value<'a>,
+        place: Place,
+        bytes: Range<usize>,
+    ) -> Result<NodeId, Fault> {
         self.spend(1, place)?;
         let id = NodeId(narrow(self.tree.nodes.len()));
-        self.tree.nodes.push(Node { value, place, block: false, weight: 1, height: 0 });
+        let (block, anchored) = (false, false);
+        self.tree.nodes.push(Node { value, place, bytes, block, anchored, weight: 1, height: 0 });
         Ok(id)
     }
 
@@ -161,7 +195,7 @@ impl<'a> Builder<'a> {
         if self.stack.len() >= self.depth {
             return Err(too_deep(place));
         }
-        let id = self.push(Value::Scalar(Scalar::Null), place)?;
+        let id = self.push(Value::Scalar(Scalar::Null), place, bytes_of(span))?;
         self.stack.push(Frame {
             id,
             start: *span,
@@ -177,10 +211,13 @@ impl<'a> Builder<'a> {
             return Ok(());
         };
         let place = if frame.flow {
+            self.last = self.last.max(bytes_of(end).end);
             self.place(&frame.start, end.end.byte_offset())
         } else {
             self.line_place(&frame.start)
         };
+        let start = bytes_of(&frame.start).start;
+        let bytes = start..self.last.max(start);
         let value = match frame.content {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, merges, .. } => {
@@ -189,7 +226,8 @@ impl<'a> Builder<'a> {
         };
         let (weight, height) = self.measure(&value);
         if let Some(node) = self.tree.nodes.get_mut(frame.id.index()) {
-            *node = Node { value, place, block: !frame.flow, weight, height };
+            let (block, anchored) = (!frame.flow, frame.anchor != 0);
+            *node = Node { value, place, bytes, block, anchored, weight, height };
         }
         self.remember(frame.anchor, frame.id);
         self.attach(frame.id);
@@ -228,7 +266,9 @@ impl<'a> Builder<'a> {
             return Err(too_deep(place));
         }
         self.spend(weight.saturating_sub(1), place)?;
-        let id = self.push(Value::Alias(target), place)?;
+        let bytes = bytes_of(span);
+        self.last = self.last.max(bytes.end);
+        let id = self.push(Value::Alias(target), place, bytes)?;
         if let Some(node) = self.tree.nodes.get_mut(id.index()) {
             node.weight = weight;
             node.height = height;
@@ -248,8 +288,8 @@ impl<'a> Builder<'a> {
         match &mut frame.content {
             Content::Sequence(items) => items.push(id),
             Content::Mapping { entries, merges, key } => match key.take() {
-                Some(Key::Text(key, key_place)) => {
-                    entries.push(Entry { key, key_place, value: id });
+                Some(Key::Text(key, key_place, key_bytes)) => {
+                    entries.push(Entry { key, key_place, key_bytes, value: id, merged: false });
                 }
                 Some(Key::Merge) => merges.push(id),
                 Some(Key::Broken) => {}
@@ -306,7 +346,7 @@ impl<'a> Builder<'a> {
                     let (weight, place) =
                         node.map_or_else(|| (1, Place::default()), |n| (n.weight, n.place));
                     self.spend(weight, place)?;
-                    united.push(entry);
+                    united.push(Entry { merged: true, ..entry });
                 }
             }
         }
@@ -391,19 +431,26 @@ impl<'a> Builder<'a> {
     }
 }
 
+fn bytes_of(span: &Span) -> Range<usize> {
+    let start = span.start.byte_offset().unwrap_or(0);
+    start..span.end.byte_offset().unwrap_or(start).max(start)
+}
+
 fn type_fault(place: Place, message: &str) -> Fault {
     Fault { code: Code::ManifestType, place, message: message.to_owned(), hint: None }
 }
 
 /// A node as the key of a field.
 fn key_of<'a>(tree: &Tree<'a>, id: NodeId) -> Key<'a> {
-    let place = tree.node(id).map_or_else(Place::default, |n| n.place);
+    let (place, bytes) = tree
+        .node(id)
+        .map_or_else(|| (Place::default(), 0..0), |node| (node.place, node.bytes.clone()));
     match tree.value(id) {
         Some(Value::Scalar(Scalar::Text(text) | Scalar::Number(text, _))) => {
-            Key::Text(text.clone(), place)
+            Key::Text(text.clone(), place, bytes)
         }
         Some(Value::Scalar(Scalar::Bool(value))) => {
-            Key::Text(Cow::Borrowed(if *value { "true" } else { "false" }), place)
+            Key::Text(Cow::Borrowed(if *value { "true" } else { "false" }), place, bytes)
         }
         Some(
             Value::Scalar(Scalar::Null) | Value::Sequence(_) | Value::Mapping(_) | Value::Alias(_),
