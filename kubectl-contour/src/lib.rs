@@ -18,6 +18,7 @@ pub mod object;
 pub mod output;
 pub mod question;
 pub mod sandbox;
+pub mod shift;
 pub mod status;
 pub mod table;
 pub mod version;
