@@ -76,6 +76,13 @@ pub struct Route {
     pub action: Action,
 }
 
+impl Route {
+    /// The name of the route with this match that stands in an object.
+    pub fn name_of(object: &ObjectName, prefix: &PathPrefix) -> Arc<str> {
+        format!("{object}:{prefix}").into()
+    }
+}
+
 /// What answers a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {

@@ -13,6 +13,7 @@ mod listener;
 mod proto;
 mod resource;
 mod route;
+pub mod stats;
 mod tls;
 mod warm;
 

@@ -288,11 +288,6 @@ impl World {
             };
             match &mut action.cluster_specifier {
                 Some(route_action::ClusterSpecifier::Cluster(cluster)) => self.rename(cluster)?,
-                Some(route_action::ClusterSpecifier::WeightedClusters(weighted)) => {
-                    for cluster in &mut weighted.clusters {
-                        self.rename(&mut cluster.name)?;
-                    }
-                }
                 other => bail!("a route goes to {other:?}"),
             }
         }

@@ -226,7 +226,7 @@ impl Context<'_> {
         } else {
             forward(route, destinations)
         };
-        let name = format!("{}:{}", object.name, route.prefix).into();
+        let name = Route::name_of(&object.name, &route.prefix);
         let reached = Reached {
             route: Route { name, prefix: route.prefix.clone(), action },
             permit_insecure: route.permit_insecure,

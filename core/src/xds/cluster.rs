@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::r#type::v3::{CodecClientType, Percent};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::resource::{Resource, ResourceKey, ResourceType};
-use super::{endpoint, proto, tls};
+use super::{endpoint, proto, stats, tls};
 use crate::ir::{self, CircuitBreakers, HealthCheck, LoadBalancing, Protocol};
 use crate::options::Upstream;
 
@@ -62,10 +62,7 @@ pub fn cluster(upstream: &ir::Cluster) -> Resource {
     let settings = &*upstream.settings;
     let message = cluster::Cluster {
         name: key.name.to_string(),
-        alt_stat_name: format!(
-            "{}_{}_{}",
-            upstream.service.namespace, upstream.service.name, upstream.port
-        ),
+        alt_stat_name: stats::service(&upstream.service, upstream.port),
         cluster_discovery_type: Some(cluster_type::ClusterDiscoveryType::Type(
             cluster_type::DiscoveryType::Eds.into(),
         )),
