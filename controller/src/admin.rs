@@ -2,6 +2,7 @@
 
 mod debug;
 mod decode;
+mod observe;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::observe::Observatory;
 use crate::ads::Ads;
 use crate::engine::query::Inquiry;
 use crate::metrics::{
@@ -61,6 +63,7 @@ pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) inquiry: Inquiry,
     pub(crate) ads: Ads,
+    pub(crate) observatory: Observatory,
 }
 
 /// The part of the administration that a listener shows.

@@ -15,6 +15,7 @@ mod cache;
 mod catalog;
 pub(crate) mod client_status;
 mod connection;
+mod fleet;
 mod kinds;
 mod message;
 mod node;
@@ -36,8 +37,10 @@ use contour_core::xds::{Resource, ResourceKey, ResourceType, Version};
 use tokio::sync::broadcast;
 
 use catalog::Catalog;
+use fleet::Clock;
 use registry::Registry;
 
+pub(crate) use fleet::Whereabouts;
 pub use node::EnvoyVersion;
 pub use server::{Security, ServeError, TlsProvider};
 
@@ -78,6 +81,7 @@ struct Shared {
     catalog: Catalog,
     registry: Registry,
     events: broadcast::Sender<Event>,
+    clock: Clock,
 }
 
 /// Something an Envoy did; `node` is its `node.id`. Elapsed times count from the publish (or the connection, if that was
@@ -238,6 +242,7 @@ impl Ads {
                 catalog: Catalog::default(),
                 registry: Registry::default(),
                 events: broadcast::Sender::new(EVENTS),
+                clock: Clock::new(),
             }),
         }
     }

@@ -1,7 +1,8 @@
 //! Writes the configuration with which an Envoy finds the controller.
 
+use std::fmt;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -21,7 +22,7 @@ const ADMIN_CLUSTER: &str = "envoy-admin";
 const SERVER_NAME: &str = "contour";
 
 /// Where Envoy's administration listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Admin {
     /// A unix socket, readable by Envoy's user alone.
     Socket(PathBuf),
@@ -39,6 +40,23 @@ impl Admin {
             (Ok(address), Some(port)) => Ok(Self::Address(address, port)),
             (Ok(address), None) => Err(ArgsError::AdminPortMissing(address)),
             (Err(_), _) => Ok(Self::Socket(address.into())),
+        }
+    }
+
+    /// Reads what [`fmt::Display`] writes.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.parse::<SocketAddr>() {
+            Ok(address) => Self::Address(address.ip(), address.port()),
+            Err(_) => Self::Socket(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Address(address, port) => SocketAddr::new(*address, *port).fmt(f),
         }
     }
 }
@@ -179,7 +197,9 @@ impl Bootstrap {
         if let Some(cluster) = &self.node_cluster {
             node.insert("cluster".to_owned(), json!(cluster));
         }
-        node.insert("metadata".to_owned(), json!({"contour": {"namespace": self.namespace}}));
+        // A controller on the same machine asks for statistics there.
+        let contour = json!({"namespace": self.namespace, "admin": self.admin.to_string()});
+        node.insert("metadata".to_owned(), json!({"contour": contour}));
         Value::Object(node)
     }
 

@@ -6,6 +6,7 @@
 //! - A finding is logged and told when it is new, not again.
 
 mod ledger;
+pub(crate) mod observed;
 pub(crate) mod programs;
 pub(crate) mod query;
 
@@ -486,6 +487,7 @@ impl Engine {
                 let owners = keys.iter().map(|key| self.pipeline.owners(key));
                 answer.send(owners.collect()).is_ok()
             }
+            Query::Observe(object, answer) => answer.send(self.observed(&object)).is_ok(),
             Query::Counts(answer) => answer.send(self.counts()).is_ok(),
         };
     }

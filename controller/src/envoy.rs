@@ -4,7 +4,7 @@
 //! manager for `/shutdown`, which waits for a file; the shutdown manager's runs
 //! `contour envoy shutdown`, which writes it when Envoy has drained (docs/shutdown.md).
 
-mod administration;
+pub(crate) mod administration;
 mod connections;
 mod drain;
 mod shutdown_manager;

@@ -29,7 +29,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, Paths, Readiness};
+use crate::admin::{Admin, Observatory, Paths, Readiness};
 use crate::ads::{Ads, EnvoyView, Security, Settings};
 use crate::config::{Config, Listen, XdsSecurity};
 use crate::engine::query::{Inquiry, Query};
@@ -171,6 +171,7 @@ impl Controller {
         let mut tasks = Tasks::new();
         let started = source::Started { metrics: &metrics, security: &config.security };
         let (batches, status) = started.start(config.source, &mut tasks, &stop).await?;
+        let stats_port = config.options.stats.as_ref().map(|bind| bind.port);
         let parts = Parts {
             options: config.options,
             ads: ads.clone(),
@@ -191,6 +192,7 @@ impl Controller {
             metrics,
             inquiry: Inquiry(queries),
             ads: ads.clone(),
+            observatory: Observatory::new(stats_port),
         });
         for (name, listener, paths) in listeners.administration {
             let serving = Arc::clone(&admin).serve(listener, paths, stop_admin.clone());

@@ -78,7 +78,7 @@ pub struct Route {
 
 impl Route {
     /// The name of the route with this match that stands in an object.
-    pub fn name_of(object: &ObjectName, prefix: &PathPrefix) -> Arc<str> {
+    pub fn name_of(object: &ObjectName, prefix: &str) -> Arc<str> {
         format!("{object}:{prefix}").into()
     }
 }

@@ -4,6 +4,7 @@
 //! difference of two reports, which [`meter`] takes; so a controller keeps nothing for those who
 //! watch, and each may look as often as it likes.
 
+mod counted;
 pub mod meter;
 pub mod watch;
 
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use counted::{Subject, UnreadableError};
+
+use crate::lower::{IngressRoute, RouteAction, Services, TcpAction};
 use crate::shift::weights::{Place, Service, Weights};
 
 /// The version of the form of a [`Report`].
@@ -102,4 +106,32 @@ pub struct Upstream {
     pub ejected: u32,
     /// Requests under way, of whatever route.
     pub active: u64,
+}
+
+/// The weights of all places of an object, as they were written; those of unsound ones are absent.
+pub fn weights(route: &IngressRoute) -> Vec<Weights> {
+    let all = places(route).filter(|(_, services)| services.are_whole);
+    let weights = all.filter_map(|(place, services)| {
+        let written = services.sound.iter().map(|s| {
+            let service = Service { name: Arc::clone(&s.name.name), port: s.port.into() };
+            (service, s.weight.map(i64::from))
+        });
+        Weights::new(place, written).ok()
+    });
+    weights.collect()
+}
+
+/// Where services stand in an object.
+fn places(route: &IngressRoute) -> impl Iterator<Item = (Place, &Services)> {
+    let routes = route.routes.iter().filter_map(|route| match &route.action {
+        RouteAction::Services(services) => {
+            Some((Place::Route(route.prefix.as_str().into()), services))
+        }
+        RouteAction::Delegate(_) | RouteAction::Unavailable => None,
+    });
+    let tcp = route.tcp.iter().filter_map(|tcp| match tcp {
+        TcpAction::Services(services) => Some((Place::Tcp, services)),
+        TcpAction::Delegate(_) => None,
+    });
+    routes.chain(tcp)
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::api::{Object, Timestamp};
 use crate::diagnostic::Diagnostic;
 use crate::incremental::Dependencies;
-use crate::lower::{Fragment, lower};
-use crate::name::{Fqdn, Kind, ObjectRef};
+use crate::lower::{Fragment, IngressRoute, lower};
+use crate::name::{Fqdn, Kind, ObjectName, ObjectRef};
 pub use crate::options::{Bind, Options, TlsLayout};
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
@@ -146,6 +146,18 @@ impl Pipeline {
     /// A resource in force.
     pub fn resource(&self, key: &ResourceKey) -> Option<&Arc<Resource>> {
         self.resources.get(key)
+    }
+
+    /// The checked form of an IngressRoute; `None` for one that is not served.
+    pub fn ingress_route(&self, name: &ObjectName) -> Option<&IngressRoute> {
+        match self.store.get(&name.of(Kind::IngressRoute))? {
+            Fragment::IngressRoute(route) => Some(route),
+            Fragment::Delegation(_)
+            | Fragment::Service(_)
+            | Fragment::EndpointSlice(_)
+            | Fragment::Secret(_)
+            | Fragment::Namespace => None,
+        }
     }
 
     /// What became of an object; `None` if there is nothing to say of it.

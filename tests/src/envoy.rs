@@ -146,6 +146,16 @@ impl Envoy {
         self.dir.path().join("admin")
     }
 
+    /// Sends it a signal, such as `STOP`.
+    ///
+    /// # Panics
+    /// If it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let text = format!("kill -{name} {}", self.pid());
+        let status = Command::new("sh").args(["-c", &text]).status().expect("sh runs");
+        assert!(status.success(), "{text}: {status}");
+    }
+
     /// Kills it as the kernel would (`SIGKILL`).
     ///
     /// # Errors

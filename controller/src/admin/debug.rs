@@ -19,6 +19,7 @@ use crate::version::Version;
 const HELP: &str = "\
 /debug/objects                               all objects and their states
 /debug/object/<Kind>/<namespace>/<name>      what became of an object, and which Envoy holds it
+/debug/observe/IngressRoute/<namespace>/<name>      its weights, which Envoys have it, its traffic by route and service
 /debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
 /debug/envoys                                the Envoys connected, and what they have and reject
 /debug/version                               what this is
@@ -36,6 +37,12 @@ pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>) -> Answer
         ["debug", "objects"] => objects(admin).await,
         ["debug", "object", kind, name] => object(admin, kind, "", name).await,
         ["debug", "object", kind, namespace, name] => object(admin, kind, namespace, name).await,
+        ["debug", "observe", kind, namespace, name] => match known(kind) {
+            Ok(kind) => {
+                admin.observatory.answer(admin, ObjectRef::new(kind, namespace, name)).await
+            }
+            Err(unknown) => unknown,
+        },
         ["debug", "resources"] => resources(admin, request.uri().query()).await,
         ["debug", "envoys"] => envoys(admin).await,
         ["debug", "version"] => json_answer(&json!(Version::own())),
@@ -74,12 +81,21 @@ async fn objects(admin: &Admin) -> Answer {
     json_answer(&json!({ "objects": lines }))
 }
 
-async fn object(admin: &Admin, kind: &str, namespace: &str, name: &str) -> Answer {
+/// The kind that is meant, or what to answer if there is none of this name.
+#[expect(clippy::result_large_err, reason = "the answer is sent at once")]
+fn known(kind: &str) -> Result<Kind, Answer> {
     let known = Kind::ALL.into_iter().find(|k| k.as_str().eq_ignore_ascii_case(kind));
-    let Some(kind) = known else {
+    known.ok_or_else(|| {
         let kinds = Kind::ALL.map(Kind::as_str).join(", ");
         let message = format!("there is no kind {kind:?}; there are {kinds}\n");
-        return text(StatusCode::NOT_FOUND, message);
+        text(StatusCode::NOT_FOUND, message)
+    })
+}
+
+async fn object(admin: &Admin, kind: &str, namespace: &str, name: &str) -> Answer {
+    let kind = match known(kind) {
+        Ok(kind) => kind,
+        Err(unknown) => return unknown,
     };
     let object = ObjectRef::new(kind, namespace, name);
     let Some(view) = admin.inquiry.object(object.clone()).await else {

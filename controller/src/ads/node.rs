@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
+use envoy_types::pb::google::protobuf::value::Kind;
+
+use crate::bootstrap::Admin;
 
 /// The release of an Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,8 @@ pub(super) struct Node {
     pub(super) cluster: Arc<str>,
     /// The version it reports; `None` for clients that are no Envoy.
     pub(super) version: Option<EnvoyVersion>,
+    /// Where its administration listens, as its bootstrap has it in `node.metadata.contour.admin`.
+    pub(super) admin: Option<Admin>,
 }
 
 impl Node {
@@ -41,6 +46,7 @@ impl Node {
             id: node.id.as_str().into(),
             cluster: node.cluster.as_str().into(),
             version: version(node),
+            admin: admin(node),
         }
     }
 
@@ -56,6 +62,18 @@ impl Node {
             )
         })
     }
+}
+
+fn admin(node: &core::Node) -> Option<Admin> {
+    let Kind::StructValue(contour) =
+        node.metadata.as_ref()?.fields.get("contour")?.kind.as_ref()?
+    else {
+        return None;
+    };
+    let Kind::StringValue(text) = contour.fields.get("admin")?.kind.as_ref()? else {
+        return None;
+    };
+    Some(Admin::parse(text))
 }
 
 fn version(node: &core::Node) -> Option<EnvoyVersion> {

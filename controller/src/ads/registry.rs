@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use contour_core::xds::{ResourceKey, ResourceType, Version};
 
@@ -21,6 +21,7 @@ pub(super) trait Observe: Send + Sync {
         key: &ResourceKey,
         catalog: &Catalog,
     ) -> Option<(HeldState, Option<Version>)>;
+    fn held_since(&self, key: &ResourceKey) -> Option<Instant>;
 }
 
 /// An open stream.
@@ -28,6 +29,8 @@ pub(super) struct Peer {
     pub(super) node: Arc<Node>,
     pub(super) address: Option<SocketAddr>,
     pub(super) connected: SystemTime,
+    /// The same by the clock that nobody sets.
+    pub(super) opened: Instant,
     pub(super) protocol: Protocol,
     pub(super) session: Arc<dyn Observe>,
 }
@@ -42,6 +45,22 @@ pub(super) struct Registry {
 struct Peers {
     last: u64,
     open: BTreeMap<u64, Arc<Peer>>,
+    /// When one that has gone was last behind on something.
+    departed: Option<Instant>,
+}
+
+impl Peer {
+    /// When it was last behind on something, as far as is known.
+    fn was_behind(&self, catalog: &Catalog) -> Instant {
+        let is_behind = self.session.in_sync() < catalog.position().revision
+            || !self.session.rejections(catalog).is_empty();
+        if is_behind {
+            return Instant::now();
+        }
+        let types = self.session.types();
+        let last = types.iter().filter_map(|(_, view)| view.acknowledged).max();
+        last.map_or(self.opened, |at| at.max(self.opened))
+    }
 }
 
 impl Registry {
@@ -59,11 +78,20 @@ impl Registry {
     }
 
     /// Removes a stream.
-    pub(super) fn remove(&self, number: u64) {
-        self.lock().open.remove(&number);
+    pub(super) fn remove(&self, number: u64, catalog: &Catalog) {
+        let Some(peer) = self.lock().open.get(&number).cloned() else { return };
+        let behind = peer.node.version.is_some().then(|| peer.was_behind(catalog));
+        let mut peers = self.lock();
+        peers.open.remove(&number);
+        peers.departed = peers.departed.max(behind);
     }
 
-    fn open(&self) -> Vec<Arc<Peer>> {
+    /// When an Envoy that has gone was last behind on something.
+    pub(super) fn departed(&self) -> Option<Instant> {
+        self.lock().departed
+    }
+
+    pub(super) fn open(&self) -> Vec<Arc<Peer>> {
         self.lock().open.values().cloned().collect()
     }
 

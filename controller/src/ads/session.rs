@@ -27,7 +27,7 @@ use super::catalog::Catalog;
 use super::kinds::PerType;
 use super::node::Node;
 use super::{Event, HeldState, RejectedView, Settings, TypeView};
-use holding::{Endpoints, Holding, Place};
+use holding::{Age, Endpoints, Holding, Place};
 use ledger::Ledger;
 pub(super) use waiting::PATIENCE;
 use waiting::Waiting;
@@ -65,6 +65,8 @@ struct View<'a> {
 /// The state of one delta stream.
 pub(super) struct Session {
     node: Arc<Node>,
+    /// When it was first told something.
+    began: Option<Instant>,
     group: Group,
     batch_resources: usize,
     batch_bytes: usize,
@@ -102,6 +104,7 @@ impl Session {
     pub(super) fn new(node: Arc<Node>, group: Group, settings: &Settings) -> Self {
         Self {
             node,
+            began: None,
             group,
             batch_resources: settings.batch_resources.max(1),
             batch_bytes: settings.batch_bytes,
@@ -120,12 +123,13 @@ impl Session {
     pub(super) fn request(&mut self, request: &Request, catalog: &Catalog, now: Instant) {
         let kind = request.kind;
         let view = View { catalog, now };
+        self.began.get_or_insert(now);
         if let Ok(nonce) = request.nonce.parse() {
             self.reply(kind, nonce, request.error.as_deref(), view);
         }
         let first = !std::mem::replace(&mut self.types.get_mut(kind).seen, true);
         if first {
-            self.first_request(request, catalog);
+            self.first_request(request, view);
         }
         for name in &request.subscribe {
             if name == "*" {
@@ -146,8 +150,9 @@ impl Session {
     }
 
     /// Takes over what a reconnecting Envoy says it holds.
-    fn first_request(&mut self, request: &Request, catalog: &Catalog) {
+    fn first_request(&mut self, request: &Request, view: View<'_>) {
         let kind = request.kind;
+        let age = self.age(view.now);
         let all = request.subscribe.is_empty() && is_collection(kind);
         let wildcard = all || request.subscribe.iter().any(|n| n == "*");
         self.types.get_mut(kind).wildcard |= wildcard;
@@ -157,10 +162,14 @@ impl Session {
                 // A version that is not ours cannot equal one of ours either.
                 let ours = Version::parse(version);
                 let version = ours.unwrap_or_else(|| Version::of(version.as_bytes()));
-                let name = self.intern(kind, name, catalog);
-                self.types.get_mut(kind).set_held(&name, Some(version));
+                let name = self.intern(kind, name, view.catalog);
+                self.types.get_mut(kind).set_held(&name, Some(version), age);
             }
         }
+    }
+
+    fn age(&self, now: Instant) -> Age {
+        Age::of(self.began.map_or_else(Default::default, |began| now.duration_since(began)))
     }
 
     /// The entry of `name`, made if it is new, under a text shared with the published resource.
@@ -228,6 +237,7 @@ impl Session {
 
     /// Takes what changed in the catalog since the last call.
     pub(super) fn changed(&mut self, catalog: &Catalog, now: Instant) {
+        self.began.get_or_insert(now);
         if catalog.sequence() == self.sequence {
             return;
         }
@@ -426,6 +436,13 @@ impl Session {
             (false, false) => HeldState::Pending,
         };
         Some((state, version))
+    }
+
+    /// Since when Envoy has had the version of `key` that it has, on this stream; `None` if it has
+    /// none.
+    pub(super) fn held_since(&self, key: &ResourceKey) -> Option<Instant> {
+        let entry = self.types.get(key.kind).entries.get(&key.name)?;
+        entry.acked.and(self.began).map(|began| began + entry.since.elapsed())
     }
 }
 

@@ -440,6 +440,12 @@ impl Sotw {
         };
         Some((held, version))
     }
+
+    /// Since when the client has had `key` at the latest: its acknowledgements are for all that
+    /// there is of a type.
+    pub(super) fn held_since(&self, key: &ResourceKey) -> Option<Instant> {
+        self.types.get(key.kind).acknowledged
+    }
 }
 
 impl State {

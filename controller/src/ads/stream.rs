@@ -68,6 +68,7 @@ pub(super) trait Wire: Send + Sized + 'static {
         key: &ResourceKey,
         catalog: &Catalog,
     ) -> Option<(HeldState, Option<Version>)>;
+    fn held_since(&self, key: &ResourceKey) -> Option<Instant>;
 }
 
 /// Implements the methods of [`Wire`] that the sessions have under the same name.
@@ -97,6 +98,9 @@ macro_rules! same_methods {
             catalog: &Catalog,
         ) -> Option<(HeldState, Option<Version>)> {
             Self::state_of(self, key, catalog)
+        }
+        fn held_since(&self, key: &ResourceKey) -> Option<Instant> {
+            Self::held_since(self, key)
         }
     };
 }
@@ -198,6 +202,10 @@ impl<S: Wire> Observe for Shared<S> {
     ) -> Option<(HeldState, Option<Version>)> {
         self.lock().state_of(key, catalog)
     }
+
+    fn held_since(&self, key: &ResourceKey) -> Option<Instant> {
+        self.lock().held_since(key)
+    }
 }
 
 /// Serves a stream: of one type if `only` says so, otherwise of all.
@@ -250,6 +258,7 @@ async fn converse<S: Wire>(
         node: Arc::clone(&node),
         address,
         connected: SystemTime::now(),
+        opened: Instant::now(),
         protocol: S::PROTOCOL,
         session: Arc::clone(&session) as Arc<dyn Observe>,
     };
@@ -290,7 +299,7 @@ struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.ads.shared.registry.remove(self.number);
+        self.ads.shared.registry.remove(self.number, &self.ads.shared.catalog);
         tracing::info!(node = %self.node.id, "Envoy disconnected");
         self.ads.emit(Event::Disconnected { node: Arc::clone(&self.node.id) });
     }

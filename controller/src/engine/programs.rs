@@ -64,10 +64,13 @@ pub(super) struct World<'a> {
     pub(super) ledger: &'a Ledger,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    generation: Option<i64>,
-    uid: Option<u128>,
+/// What the API server says of an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) generation: Option<i64>,
+    pub(super) uid: Option<u128>,
+    /// When this generation was taken up.
+    pub(super) taken: std::time::Instant,
 }
 
 #[derive(Debug)]
@@ -133,14 +136,22 @@ impl Programs {
     pub(super) fn seen(&mut self, all: Vec<(ObjectRef, Seen)>) -> Vec<ObjectRef> {
         let mut concerned = Vec::new();
         for (object, seen) in all {
-            let now = Known { generation: seen.generation, uid: seen.uid };
-            let before = self.known.insert(object.clone(), now);
+            let before = self.known.get(&object).copied();
+            let (generation, uid) = (seen.generation, seen.uid);
+            let is_same = |b: &Known| (b.generation, b.uid) == (generation, uid);
+            let taken = before.filter(is_same).map_or_else(std::time::Instant::now, |b| b.taken);
+            self.known.insert(object.clone(), Known { generation, uid, taken });
             let is_changed_by_others = self.parts.board.seen(&object, &seen);
-            if is_changed_by_others || before.is_none_or(|b| b.generation != now.generation) {
+            if is_changed_by_others || before.is_none_or(|b| b.generation != generation) {
                 concerned.push(object);
             }
         }
         concerned
+    }
+
+    /// What the API server says of an object.
+    pub(super) fn known(&self, object: &ObjectRef) -> Option<&Known> {
+        self.known.get(object)
     }
 
     pub(super) fn gone(&mut self, object: &ObjectRef) {
@@ -374,7 +385,7 @@ fn summed(standings: Standings) -> Programmed {
 
 impl World<'_> {
     /// The newest versions of what was made of an object; `None` for one of which nothing ever is.
-    fn resources(&self, object: &ObjectRef) -> Option<Vec<(ResourceKey, Version)>> {
+    pub(super) fn resources(&self, object: &ObjectRef) -> Option<Vec<(ResourceKey, Version)>> {
         if object.kind != Kind::IngressRoute {
             return None;
         }

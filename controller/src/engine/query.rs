@@ -9,6 +9,8 @@ use contour_core::pipeline::State;
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::{mpsc, oneshot};
 
+use super::observed::Observed;
+
 /// A question to the engine, with the way back for the answer.
 #[derive(Debug)]
 pub(crate) enum Query {
@@ -16,6 +18,8 @@ pub(crate) enum Query {
     Objects(oneshot::Sender<Vec<ObjectLine>>),
     /// One object; `None` if there is no such object.
     Object(ObjectRef, oneshot::Sender<Option<ObjectView>>),
+    /// One IngressRoute with what Envoys have of it; `None` if there is no such object.
+    Observe(ObjectRef, oneshot::Sender<Option<Observed>>),
     /// The resources in force, of one type or of all.
     Resources(Option<ResourceType>, oneshot::Sender<Vec<Arc<Resource>>>),
     /// The objects that have a part in each of these resources.
@@ -71,6 +75,10 @@ impl Inquiry {
 
     pub(crate) async fn object(&self, object: ObjectRef) -> Option<Option<ObjectView>> {
         self.ask(|answer| Query::Object(object, answer)).await
+    }
+
+    pub(crate) async fn observe(&self, object: ObjectRef) -> Option<Option<Observed>> {
+        self.ask(|answer| Query::Observe(object, answer)).await
     }
 
     pub(crate) async fn resources(&self, kind: Option<ResourceType>) -> Option<Vec<Arc<Resource>>> {

@@ -13,16 +13,12 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::bootstrap::Admin;
 
-/// How long one question may take. Envoy answers from its main thread, which a large change of
-/// configuration can keep busy for a while.
-const ANSWER: Duration = Duration::from_secs(10);
-
 /// The longest answer that is read: the gauges of connections of some 100,000 listeners.
 const BYTES: usize = 16 << 20;
 
 /// Why the administration did not answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub(crate) enum AskError {
     /// There is no socket, or nobody listens on it.
     #[error("{0}")]
     Connect(std::io::Error),
@@ -30,8 +26,8 @@ pub(super) enum AskError {
     #[error("it broke off: {0}")]
     Exchange(String),
     /// It took too long.
-    #[error("it does not answer within {ANSWER:?}")]
-    Slow,
+    #[error("it does not answer within {0:?}")]
+    Slow(Duration),
     /// It refuses.
     #[error("it answers {0}: {1}")]
     Status(u16, String),
@@ -39,21 +35,26 @@ pub(super) enum AskError {
 
 impl AskError {
     /// Whether nobody is there any more, as after Envoy has ended.
-    pub(super) fn nobody_listens(&self) -> bool {
+    pub(crate) fn nobody_listens(&self) -> bool {
         matches!(self, Self::Connect(error) if error.kind() == ErrorKind::ConnectionRefused)
     }
 
     /// Whether there is no socket at all.
-    pub(super) fn no_socket(&self) -> bool {
+    pub(crate) fn no_socket(&self) -> bool {
         matches!(self, Self::Connect(error) if error.kind() == ErrorKind::NotFound)
     }
 }
 
-/// Sends a request without body and returns the text of the answer.
+/// Sends a request without body and returns the text of the answer. Envoy answers from its main
+/// thread, which a large change of configuration can keep busy for a while.
 ///
 /// # Errors
 /// If there is no answer or it is not a success.
-pub(super) async fn ask(admin: &Admin, method: Method, path: &str) -> Result<String, AskError> {
+pub(crate) async fn ask(
+    admin: &Admin,
+    (method, path): (Method, &str),
+    limit: Duration,
+) -> Result<String, AskError> {
     let exchange = async {
         match admin {
             Admin::Socket(socket) => {
@@ -67,7 +68,7 @@ pub(super) async fn ask(admin: &Admin, method: Method, path: &str) -> Result<Str
             }
         }
     };
-    tokio::time::timeout(ANSWER, exchange).await.unwrap_or(Err(AskError::Slow))
+    tokio::time::timeout(limit, exchange).await.unwrap_or(Err(AskError::Slow(limit)))
 }
 
 async fn exchange<S>(stream: S, method: Method, path: &str) -> Result<String, AskError>

@@ -14,6 +14,9 @@ use crate::bootstrap::Admin;
 /// Between two attempts to reach an administration that does not answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long the administration may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// How often in a row nobody may listen before Envoy counts as ended.
 const ENDED: u32 = 3;
 
@@ -135,7 +138,7 @@ impl Drain {
         let begin = Instant::now();
         let mut refused = 0;
         loop {
-            let (reason, hint) = match ask(&self.admin, method.clone(), path).await {
+            let (reason, hint) = match ask(&self.admin, (method.clone(), path), ANSWER).await {
                 Ok(text) => match read(&text) {
                     Ok(value) => return Ok(Some(value)),
                     Err(reason) => (reason.to_owned(), ""),

@@ -82,7 +82,7 @@ impl Note {
 }
 
 /// As RFC 9562 has it.
-fn hyphenated(uid: u128) -> String {
+pub(crate) fn hyphenated(uid: u128) -> String {
     let digits = format!("{uid:032x}");
     let mut out = String::with_capacity(36);
     for (at, digit) in digits.chars().enumerate() {

@@ -4,7 +4,7 @@ mod route;
 
 use std::sync::Arc;
 
-pub use route::{Route, RouteAction, Service, TcpAction, Validation};
+pub use route::{Route, RouteAction, Service, Services, TcpAction, Validation};
 
 use crate::api::{self, Timestamp};
 use crate::diagnostic::{Code, Diagnostic};

@@ -1,4 +1,4 @@
-//! Services of a route to weighted clusters.
+//! Services of a route to clusters by weight.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ impl Context<'_> {
         owner: &ObjectName,
         services: &[lower::Destination],
     ) -> Vec<Destination> {
-        let equal = services.iter().all(|s| s.weight == 0);
+        let equal = services.iter().all(|s| s.weight.unwrap_or(0) == 0);
         let mut destinations = Vec::with_capacity(services.len());
         for service in services {
             if let Some(cluster) = self.cluster(owner, service) {
-                let weight = if equal { 1 } else { service.weight };
+                let weight = if equal { 1 } else { service.weight.unwrap_or(0) };
                 destinations.push(Destination { cluster: Arc::new(cluster), weight });
             }
         }

@@ -218,7 +218,7 @@ impl Context<'_> {
             return;
         }
         let destinations = match &route.action {
-            RouteAction::Services(services) => self.destinations(&object.name, services),
+            RouteAction::Services(services) => self.destinations(&object.name, &services.sound),
             RouteAction::Delegate(_) | RouteAction::Unavailable => Vec::new(),
         };
         let action = if destinations.is_empty() {
@@ -226,7 +226,7 @@ impl Context<'_> {
         } else {
             forward(route, destinations)
         };
-        let name = Route::name_of(&object.name, &route.prefix);
+        let name = Route::name_of(&object.name, route.prefix.as_str());
         let reached = Reached {
             route: Route { name, prefix: route.prefix.clone(), action },
             permit_insecure: route.permit_insecure,

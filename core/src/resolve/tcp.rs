@@ -20,7 +20,7 @@ impl Context<'_> {
             let owner = chain.last().unwrap_or(&root.name).clone();
             let target = match action {
                 TcpAction::Services(services) => {
-                    return as_tcp(self.destinations(&owner, services));
+                    return as_tcp(self.destinations(&owner, &services.sound));
                 }
                 TcpAction::Delegate(target) => target,
             };

@@ -38,6 +38,13 @@ pub fn route(name: &str, service: &ObjectName, port: u16) -> String {
     out
 }
 
+/// What the names of all routes of an object begin with, and no others: `demo/shop:`.
+pub fn object(object: &ObjectName) -> String {
+    let mut out = String::new();
+    escape(&object.to_string(), &mut out);
+    out + ":"
+}
+
 /// The name of the clusters of a service's port: `demo_green_80`. Neither namespaces nor services
 /// have underscores.
 pub fn service(service: &ObjectName, port: u16) -> String {

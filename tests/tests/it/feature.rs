@@ -6,6 +6,8 @@ mod counted;
 mod delegation;
 #[path = "feature/listener.rs"]
 mod listener;
+#[path = "feature/observed.rs"]
+mod observed;
 #[path = "feature/policy.rs"]
 mod policy;
 #[path = "feature/routing.rs"]

@@ -68,6 +68,25 @@ pub(super) struct Entry {
     /// Must be sent even if Envoy has it: it asked, or needs it again.
     pub(super) asked: bool,
     pub(super) place: Place,
+    /// Since when `acked` is what it is.
+    pub(super) since: Age,
+}
+
+/// Tenths of a second since the session began, rounded up, so that it is never told to be longer
+/// ago than it is. In four bytes, which cost an [`Entry`] nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Age(u32);
+
+impl Age {
+    /// So long after the beginning.
+    pub(super) fn of(elapsed: Duration) -> Self {
+        Self(u32::try_from(elapsed.as_millis().div_ceil(100)).unwrap_or(u32::MAX))
+    }
+
+    /// The time since the beginning.
+    pub(super) fn elapsed(self) -> Duration {
+        Duration::from_millis(100) * self.0
+    }
 }
 
 impl Entry {
@@ -185,13 +204,16 @@ impl Holding {
     }
 
     /// Notes what Envoy holds of `name` now.
-    pub(super) fn set_held(&mut self, name: &Arc<str>, version: Option<Version>) {
+    pub(super) fn set_held(&mut self, name: &Arc<str>, version: Option<Version>, now: Age) {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
         self.held += usize::from(version.is_some());
         self.held -= usize::from(entry.acked.is_some());
-        entry.acked = version;
+        if entry.acked != version {
+            entry.acked = version;
+            entry.since = now;
+        }
     }
 
     /// Queues `name` to be looked at, unless it is in a queue from which it will be anyway.

@@ -47,9 +47,10 @@ impl Session {
         let items = keys.iter().map(|(name, version)| (name, *version));
         view.catalog.acknowledge(kind, self.group, items);
         self.types.get_mut(kind).acknowledged = Some(view.now);
+        let age = self.age(view.now);
         for (name, version) in &sent.items {
             let holding = self.types.get_mut(kind);
-            holding.set_held(name, *version);
+            holding.set_held(name, *version, age);
             holding.land(name, sent.nonce);
             if holding.is_quiet(name) {
                 self.recover(kind, name, view.catalog);
@@ -60,9 +61,10 @@ impl Session {
 
     fn removed(&mut self, kind: ResourceType, sent: &Sent, view: View<'_>) {
         self.types.get_mut(kind).acknowledged = Some(view.now);
+        let age = self.age(view.now);
         for (name, _) in &sent.items {
             let holding = self.types.get_mut(kind);
-            holding.set_held(name, None);
+            holding.set_held(name, None, age);
             holding.land(name, sent.nonce);
             if holding.is_quiet(name) {
                 holding.forget_if_unused(name);

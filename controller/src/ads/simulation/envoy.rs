@@ -117,6 +117,7 @@ impl Envoy {
             id: self.number.to_string().into(),
             cluster: "simulated".into(),
             version: Some(EnvoyVersion { major: 1, minor, patch: 0 }),
+            admin: None,
         };
         let group = catalog.group(node.version);
         let settings = Settings { batch_resources: batch, ..Settings::default() };

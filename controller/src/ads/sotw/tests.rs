@@ -17,7 +17,7 @@ fn resource(kind: ResourceType, name: &str, version: u32) -> Arc<Resource> {
 }
 
 fn session(catalog: &Catalog) -> Sotw {
-    let node = Node { id: "test".into(), cluster: "test".into(), version: None };
+    let node = Node { id: "test".into(), cluster: "test".into(), version: None, admin: None };
     let group = catalog.group(None);
     Sotw::new(Arc::new(node), group)
 }

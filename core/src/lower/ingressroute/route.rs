@@ -43,7 +43,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteAction {
     /// Services, at least one.
-    Services(Vec<Service>),
+    Services(Services),
     /// The routes of another IngressRoute.
     Delegate(ObjectName),
     /// Nothing: the route is broken, and answers 503.
@@ -54,9 +54,18 @@ pub enum RouteAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TcpAction {
     /// Services, at least one.
-    Services(Vec<Service>),
+    Services(Services),
     /// The TCP proxy of another IngressRoute.
     Delegate(ObjectName),
+}
+
+/// The services of a route or a TCP proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// Those that are sound.
+    pub sound: Vec<Service>,
+    /// Whether these are all that were written.
+    pub are_whole: bool,
 }
 
 /// A checked service of a route.
@@ -68,8 +77,8 @@ pub struct Service {
     pub name: ObjectName,
     /// The number of its port.
     pub port: u16,
-    /// The share, as written.
-    pub weight: u32,
+    /// The share as written; unset is not the same as 0 for those who change it.
+    pub weight: Option<u32>,
     /// Active health checks.
     pub health_check: Option<HealthCheck>,
     /// How requests are spread.
@@ -135,7 +144,7 @@ impl Context<'_> {
             (None, false) => {
                 let mut services = self.services(&tcp.services, field);
                 for service in
-                    services.iter_mut().filter(|s| s.load_balancing == LoadBalancing::Cookie)
+                    services.sound.iter_mut().filter(|s| s.load_balancing == LoadBalancing::Cookie)
                 {
                     service.load_balancing = LoadBalancing::RoundRobin;
                     let message =
@@ -143,7 +152,7 @@ impl Context<'_> {
                             .to_owned();
                     self.report(Code::StrategyIgnored, service.field.field("strategy"), message);
                 }
-                (!services.is_empty()).then_some(TcpAction::Services(services))
+                (!services.sound.is_empty()).then_some(TcpAction::Services(services))
             }
         }
     }
@@ -176,7 +185,7 @@ impl Context<'_> {
                 .map_or(RouteAction::Unavailable, RouteAction::Delegate),
             (None, false) => {
                 let services = self.services(&route.services, field);
-                if services.is_empty() {
+                if services.sound.is_empty() {
                     RouteAction::Unavailable
                 } else {
                     RouteAction::Services(services)
@@ -254,11 +263,7 @@ impl Context<'_> {
         Some(Retry { count, per_try_timeout })
     }
 
-    fn services(
-        &mut self,
-        services: &[api::IngressRouteService],
-        field: &FieldPath,
-    ) -> Vec<Service> {
+    fn services(&mut self, services: &[api::IngressRouteService], field: &FieldPath) -> Services {
         if services.len() > SERVICES_MAX {
             let message = format!(
                 "has {} services; those after number {SERVICES_MAX} get nothing",
@@ -281,7 +286,7 @@ impl Context<'_> {
             }
         }
         out.shrink_to_fit();
-        out
+        Services { are_whole: out.len() == services.len(), sound: out }
     }
 
     fn service(
@@ -299,13 +304,14 @@ impl Context<'_> {
             let message = format!("port {} must be in the range 1-65535", service.port);
             self.report(Code::PortOutOfRange, field.field("port"), message);
         }
-        let weight =
-            u32::try_from(service.weight.unwrap_or(0)).ok().filter(|w| i64::from(*w) <= WEIGHT_MAX);
-        if weight.is_none() {
-            let message =
-                format!("weight {} is not between 0 and {WEIGHT_MAX}", service.weight.unwrap_or(0));
-            self.report(Code::WeightInvalid, field.field("weight"), message);
-        }
+        let weight = service.weight.map(|weight| {
+            let checked = u32::try_from(weight).ok().filter(|w| i64::from(*w) <= WEIGHT_MAX);
+            if checked.is_none() {
+                let message = format!("weight {weight} is not between 0 and {WEIGHT_MAX}");
+                self.report(Code::WeightInvalid, field.field("weight"), message);
+            }
+            checked
+        });
         let health_check =
             service.health_check.as_ref().map(|check| self.health_check(check, field));
         let load_balancing = self.load_balancing(service, field);
@@ -315,7 +321,7 @@ impl Context<'_> {
             name: name_is_valid
                 .then(|| ObjectName::new(Arc::clone(self.namespace), Arc::clone(&service.name)))?,
             port: port?,
-            weight: weight?,
+            weight: weight.map_or(Some(None), |weight| weight.map(Some))?,
             health_check: health_check.map_or(Some(None), |check| check.map(Some))?,
             load_balancing,
             validation: validation.map_or(Some(None), |validation| validation.map(Some))?,

@@ -57,6 +57,8 @@ async fn of_the_administration_only_readiness_and_statistics_are_served() {
     until_status(&target, &Ask::get("x", "/ready"), 200).await;
     let stats = until_status(&target, &Ask::get("x", "/stats/prometheus"), 200).await;
     assert!(String::from_utf8_lossy(&stats.body).contains("envoy_server_live"));
+    let stats = until_status(&target, &Ask::get("x", "/stats?filter=server.live"), 200).await;
+    assert_eq!(String::from_utf8_lossy(&stats.body), "server.live: 1\n");
     for path in [
         "/",
         "/config_dump",
@@ -64,7 +66,8 @@ async fn of_the_administration_only_readiness_and_statistics_are_served() {
         "/quitquitquit",
         "/healthcheck/fail",
         "/logging?level=trace",
-        "/stats",
+        "/stats/",
+        "/stats/recentlookups",
         "/stats/prometheus/..%2f..%2fquitquitquit",
         "/ready/../quitquitquit",
         "//quitquitquit",
@@ -74,8 +77,10 @@ async fn of_the_administration_only_readiness_and_statistics_are_served() {
         let reply = target.get("x", path).await.unwrap();
         assert_ne!(reply.status, 200, "{path}");
     }
-    let posted = target.ask(&Ask::get("x", "/ready").post("")).await.unwrap();
-    assert_ne!(posted.status, 200);
+    for path in ["/ready", "/stats"] {
+        let posted = target.ask(&Ask::get("x", path).post("")).await.unwrap();
+        assert_ne!(posted.status, 200, "{path}");
+    }
     assert_eq!(stage.envoy.admin("/ready").await.unwrap().0, 200);
 }
 

@@ -46,7 +46,8 @@ pub(super) fn request(kind: ResourceType) -> Request {
 }
 
 fn session(catalog: &Catalog, version: EnvoyVersion) -> Session {
-    let node = Node { id: "test".into(), cluster: "test".into(), version: Some(version) };
+    let node =
+        Node { id: "test".into(), cluster: "test".into(), version: Some(version), admin: None };
     let group = catalog.group(node.version);
     Session::new(Arc::new(node), group, &Settings::default())
 }

@@ -369,6 +369,7 @@ impl Client {
                 minor: 40 + u32::try_from(number).unwrap(),
                 patch: 0,
             }),
+            admin: None,
         };
         let group = catalog.group(node.version);
         let settings = Settings { batch_resources: 3, ..Settings::default() };
