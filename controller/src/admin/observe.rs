@@ -151,7 +151,7 @@ mod tests {
     fn an_envoy_is_asked_at_its_own_administration_or_at_its_listener_for_statistics() {
         let address: IpAddr = "10.0.0.3".parse().unwrap();
         let elsewhere = Whereabouts { address: Some((address, 40_000).into()), admin: None };
-        let socket = Admin::Socket("/tmp/admin".into());
+        let socket = Admin::Socket("admin.sock".into());
         let here = Whereabouts {
             address: Some("127.0.0.1:40000".parse().unwrap()),
             admin: Some(socket.clone()),

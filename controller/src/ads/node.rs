@@ -101,7 +101,10 @@ fn parse(text: &str) -> Option<EnvoyVersion> {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::google::protobuf::{Struct, Value};
+
     use super::*;
+    use crate::bootstrap::Bootstrap;
 
     fn node(version: &str) -> Node {
         Node::of(&core::Node {
@@ -126,6 +129,26 @@ mod tests {
         for version in ["1.37.0", "1.40.0", "1.37.0-dev", "2.0.0"] {
             assert_eq!(node(version).unfit((1, 37)), None, "{version}");
         }
+    }
+
+    #[test]
+    fn where_the_administration_listens_is_read_as_the_bootstrap_writes_it() {
+        for (text, expected) in [
+            ("/run/admin.sock", Admin::Socket("/run/admin.sock".into())),
+            ("[::1]:9001", Admin::Address(std::net::Ipv6Addr::LOCALHOST.into(), 9001)),
+        ] {
+            assert_eq!(expected.to_string(), text);
+            let bootstrap = Bootstrap::local(expected.clone(), 8001, "edge-1").render().config;
+            let told = &bootstrap["node"]["metadata"]["contour"]["admin"];
+            let value = |kind| Value { kind: Some(kind) };
+            let text = value(Kind::StringValue(told.as_str().expect("a text").to_owned()));
+            let contour = Struct { fields: [("admin".to_owned(), text)].into() };
+            let contour = value(Kind::StructValue(contour));
+            let metadata = Struct { fields: [("contour".to_owned(), contour)].into() };
+            let node = core::Node { metadata: Some(metadata), ..core::Node::default() };
+            assert_eq!(Node::of(&node).admin, Some(expected));
+        }
+        assert_eq!(node("1.40.0").admin, None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use contour_core::xds::{ResourceKey, ResourceType, Version};
 
 use super::catalog::Catalog;
 use super::node::Node;
+use super::session::STEP;
 use super::{EnvoyView, HeldState, Holder, Protocol, RejectedView, TypeView};
 
 /// A session that can be asked about its Envoy.
@@ -59,7 +60,8 @@ impl Peer {
         }
         let types = self.session.types();
         let last = types.iter().filter_map(|(_, view)| view.acknowledged).max();
-        last.map_or(self.opened, |at| at.max(self.opened))
+        // Not before what was told of it while it was there, which was rounded up.
+        last.map_or(self.opened, |at| at.max(self.opened)) + STEP
     }
 }
 

@@ -27,6 +27,7 @@ use super::catalog::Catalog;
 use super::kinds::PerType;
 use super::node::Node;
 use super::{Event, HeldState, RejectedView, Settings, TypeView};
+pub(super) use holding::STEP;
 use holding::{Age, Endpoints, Holding, Place};
 use ledger::Ledger;
 pub(super) use waiting::PATIENCE;

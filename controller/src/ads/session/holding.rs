@@ -72,6 +72,9 @@ pub(super) struct Entry {
     pub(super) since: Age,
 }
 
+/// How exactly is known since when something is held.
+pub(in crate::ads) const STEP: Duration = Duration::from_millis(100);
+
 /// Tenths of a second since the session began, rounded up, so that it is never told to be longer
 /// ago than it is. In four bytes, which cost an [`Entry`] nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,12 +83,12 @@ pub(super) struct Age(u32);
 impl Age {
     /// So long after the beginning.
     pub(super) fn of(elapsed: Duration) -> Self {
-        Self(u32::try_from(elapsed.as_millis().div_ceil(100)).unwrap_or(u32::MAX))
+        Self(u32::try_from(elapsed.as_millis().div_ceil(STEP.as_millis())).unwrap_or(u32::MAX))
     }
 
     /// The time since the beginning.
     pub(super) fn elapsed(self) -> Duration {
-        Duration::from_millis(100) * self.0
+        STEP * self.0
     }
 }
 

@@ -88,6 +88,44 @@ fn a_version_that_is_not_ours_is_replaced() {
 }
 
 #[test]
+fn since_when_a_resource_is_held_moves_with_its_version_alone() {
+    let mut lab = Lab::ready();
+    lab.subscribe_all(Cluster);
+    lab.publish(&[resource(Cluster, "a", 1), resource(Cluster, "b", 1)], &[]);
+    assert_eq!(lab.held_since("cds:a"), None);
+    lab.pass(250 * MS);
+    lab.settle();
+    let first = lab.held_since("cds:a").unwrap();
+    // Never longer ago than it is.
+    assert!((250 * MS..350 * MS).contains(&first), "{first:?}");
+    lab.pass(1_000 * MS);
+    lab.publish(&[resource(Cluster, "b", 2)], &[]);
+    lab.settle();
+    lab.subscribe(Cluster, &["a"]);
+    lab.settle();
+    assert_eq!(lab.held_since("cds:a"), Some(first));
+    let second = lab.held_since("cds:b").unwrap();
+    assert!(second >= 1_250 * MS, "{second:?}");
+    lab.pass(1_000 * MS);
+    for version in [3, 2] {
+        lab.publish(&[resource(Cluster, "b", version)], &[]);
+        lab.settle();
+    }
+    assert!(lab.held_since("cds:b").unwrap() >= second + 1_000 * MS);
+}
+
+#[test]
+fn what_a_reconnecting_envoy_has_counts_from_then_on() {
+    let mut lab = Lab::ready();
+    let a = resource(Cluster, "a", 1);
+    lab.publish(&[Arc::clone(&a)], &[]);
+    lab.reconnect();
+    lab.pass(700 * MS);
+    lab.first(Cluster, &[], &[&a]);
+    assert_eq!(lab.held_since("cds:a"), Some(700 * MS));
+}
+
+#[test]
 fn a_name_asked_for_again_is_sent_again() {
     let mut lab = Lab::ready();
     lab.publish(&[resource(Route, "r", 1)], &[]);

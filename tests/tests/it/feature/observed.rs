@@ -174,8 +174,9 @@ async fn since_when_all_have_it_moves_with_a_change_and_with_whoever_comes_or_la
     second.kill().unwrap();
     eventually("it is gone", async || (report(&stage).await.fleet.connected == 1).then_some(()))
         .await;
-    // It had all, for as long as it was there.
-    assert_eq!(since(&stage).await, back);
+    // It had all, for as long as it was there, give or take a tenth of a second.
+    let left = since(&stage).await;
+    assert!((back..back + 200).contains(&left), "{left} {back}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

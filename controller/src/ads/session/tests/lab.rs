@@ -255,6 +255,14 @@ impl Lab {
         state.map(|(state, _)| state)
     }
 
+    /// How long after the beginning of the stream Envoy got what it has of this key.
+    pub(super) fn held_since(&self, text: &str) -> Option<Duration> {
+        let (short, name) = text.split_once(':')?;
+        let kind = ResourceType::ALL.into_iter().find(|kind| kind.short() == short)?;
+        let since = self.session.held_since(&key(kind, name))?;
+        Some(since.duration_since(self.session.began?))
+    }
+
     pub(super) fn entries(&self, kind: ResourceType) -> usize {
         self.session.types.get(kind).entries.len()
     }
