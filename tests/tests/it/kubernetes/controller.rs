@@ -1,7 +1,9 @@
 //! What a controller makes of the objects of a real API server, and what it says of them there.
 
+use contour_core::observe::Report;
 use contour_tests::backend::Backend;
-use contour_tests::client::Ask;
+use contour_tests::client::{Ask, Target};
+use contour_tests::envoy::eventually;
 use contour_tests::kubernetes::stage::{
     KubernetesStage, NAMESPACE, Status, http, path, serve, settings, shop, status,
 };
@@ -58,5 +60,48 @@ async fn an_object_is_routed_and_told_so() {
 
     admin.delete(&shop_path).await.unwrap();
     until_status(&target, &ask, 404).await;
+    stage.controller.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_an_object_is_told_its_generation_and_since_when_all_have_it() {
+    let Some(server) = server().await else { return };
+    let admin = server.admin();
+    let (blue, green) = (Backend::http("blue").await, Backend::http("green").await);
+    serve(&admin, "demo", &[&blue, &green]).await;
+    let weighted =
+        |blue, green| shop("demo", "shop", "shop.test", &[("blue", blue), ("green", green)]);
+    admin.apply_value(&weighted(1, 1)).await.unwrap();
+    let stage = KubernetesStage::start(settings(server.kubeconfig(ADMIN))).await;
+    let _envoy = stage.envoy("envoy-1").await;
+    let debug = Target::plain(stage.controller.bound().debug);
+    // Once all have this generation.
+    let report = async |generation: i64| {
+        eventually("all have the generation", async || {
+            let reply = debug.get("127.0.0.1", "/debug/observe/IngressRoute/demo/shop").await;
+            let report: Report = serde_json::from_slice(&reply.unwrap().body).unwrap();
+            let is_there = report.generation == Some(generation);
+            (is_there && report.fleet.since_unix_millis.is_some()).then_some(report)
+        })
+        .await
+    };
+    let first = report(1).await;
+    let object = admin.get(&path("demo", "shop")).await.unwrap();
+    assert_eq!(object["metadata"]["uid"], json!(first.uid));
+    let since = first.fleet.since_unix_millis;
+
+    // What is written by others and does not concern Envoys is no news.
+    let patch = json!({"metadata": {"annotations": {"note": "read me"}}});
+    admin.merge(&path("demo", "shop"), &patch).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(report(1).await.fleet.since_unix_millis, since);
+    admin.apply_value(&weighted(2, 1)).await.unwrap();
+    let second = report(2).await;
+    assert!(second.fleet.since_unix_millis > since, "{second:?}");
+
+    // To Envoys these are the same weights, but not to those who wait for the generation.
+    admin.apply_value(&weighted(4, 2)).await.unwrap();
+    let third = report(3).await;
+    assert!(third.fleet.since_unix_millis > second.fleet.since_unix_millis, "{third:?}");
     stage.controller.shutdown().await;
 }
