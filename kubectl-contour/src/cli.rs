@@ -11,7 +11,7 @@ use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 use crate::man::ManArgs;
 use crate::output::{ColorChoice, Format};
-use crate::{check, duration, status, version};
+use crate::{check, duration, shift, status, version};
 
 /// Route HTTP with Envoy: install the controller, or try an `IngressRoute` on your own machine
 #[derive(Clone, Debug, Parser)]
@@ -71,6 +71,13 @@ pub enum Command {
     /// cluster. Ctrl-C stops everything.
     #[command(after_help = SANDBOX_CODES)]
     Sandbox(Box<SandboxArgs>),
+    /// Move the traffic of a route from one service to another, step by step
+    ///
+    /// Touches weights alone, counts time only while every Envoy has them, judges the new service by
+    /// what Envoys count, rolls back onto what can bear it, and can be gone on with from any machine.
+    /// docs/shift.md is a guide.
+    #[command(after_help = shift::args::CODES)]
+    Shift(Box<shift::args::ShiftArgs>),
     /// Show what each Envoy has of what the controllers serve, and what it rejects
     ///
     /// Asks every replica of the controller, through the API server.

@@ -30,6 +30,8 @@ pub enum Kind {
     Cancelled,
     /// The API server is not known, cannot be reached, or does not allow it.
     Cluster,
+    /// A shift ended otherwise than hoped, with this exit code (`contour_core::shift`'s `Outcome`).
+    Shift(u8),
     /// A signal ended it.
     Interrupted,
 }
@@ -63,6 +65,7 @@ impl Kind {
             Self::Findings => 7,
             Self::Cancelled => 8,
             Self::Cluster => 9,
+            Self::Shift(code) => code,
             Self::Interrupted => 130,
         }
     }

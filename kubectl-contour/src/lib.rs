@@ -23,6 +23,7 @@ pub mod status;
 pub mod table;
 pub mod version;
 pub mod wait;
+mod xml;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let printer = printer(arguments.output);
             block_on(sandbox::run(*arguments, printer))
         }
+        Command::Shift(arguments) => block_on(shift::run(*arguments, manner)),
         Command::Uninstall(arguments) => {
             let printer = printer(arguments.output);
             block_on(install::uninstall::run(*arguments, printer))

@@ -15,6 +15,7 @@ pub mod text;
 pub mod report;
 pub mod suggest;
 pub mod translate;
+pub mod note;
 pub mod signals;
 pub mod session;
 pub mod start;

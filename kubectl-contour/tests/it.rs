@@ -18,4 +18,5 @@ mod it {
     mod program;
     mod refusals;
     mod sandbox;
+    mod shift;
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::{Made, Report, Severity};
 use crate::output::Palette;
+use crate::xml::escape;
 
 /// What stands before a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,26 +139,6 @@ fn case(out: &mut String, category: &str, made: &Made) {
         }
     };
     out.push_str("    </testcase>\n");
-}
-
-/// Text for XML, in attributes too. What XML 1.0 cannot have at all is replaced.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            '\r' => out.push_str("&#13;"),
-            c if c < ' ' || c == '\u{fffe}' || c == '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

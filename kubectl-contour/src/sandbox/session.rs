@@ -44,6 +44,8 @@ pub struct Session {
     pub initial: u64,
     /// Where Envoy's socket and log are.
     pub temporary: tempfile::TempDir,
+    /// By which other commands find the controller.
+    pub note: super::note::Note,
 }
 
 /// Why the sandbox ends.

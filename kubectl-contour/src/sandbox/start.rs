@@ -18,6 +18,7 @@ use super::envoy::{Binary, Environment, Process, Start};
 use super::event::Event;
 use super::example::AUTHORITY;
 use super::load::{Load, Target, trust};
+use super::note::Note;
 use super::port::Claim;
 use super::report::Reporter;
 use super::session::Session;
@@ -57,6 +58,7 @@ pub async fn start(arguments: SandboxArgs, reporter: Reporter) -> Result<Option<
     let temporary = temporary()?;
     let ports = (http.release(), https.release());
     let controller = serve(&arguments.directory, ports).await?;
+    let note = Note::write(&arguments.directory, controller.bound().debug)?;
     let events = controller.events();
     let xds = controller.bound().xds.port();
     let envoy = start_envoy(temporary.path(), binary, xds, arguments.verbose)?;
@@ -70,6 +72,7 @@ pub async fn start(arguments: SandboxArgs, reporter: Reporter) -> Result<Option<
         reporter,
         initial: u64::MAX,
         temporary,
+        note,
     };
     match session.settle(PATIENCE).await? {
         Ok(()) => {}

@@ -1,0 +1,102 @@
+//! Going on with a shift that has begun.
+
+use contour_core::shift::Note;
+use contour_core::shift::machine::{Command, Holder, Machine};
+
+use super::args::{DriveFlags, GoArgs, PlaceFlags, SetArgs};
+use super::session::Session;
+use super::start::{find, hosts};
+use super::target::{Named, Target};
+use crate::failure::{Failure, Kind};
+use crate::output::{Manner, confirm};
+
+/// Takes a shift into one's hands and does what is asked of it.
+///
+/// # Errors
+/// How it ended, if not well.
+pub async fn go_on(
+    args: &GoArgs,
+    place: &PlaceFlags,
+    manner: Manner,
+    command: impl FnOnce(Note) -> Command,
+) -> Result<(), Failure> {
+    let named = Named::parse(&args.target)?;
+    let target = super::target(place, &args.cluster).await?;
+    take(&target, &named.name, &args.drive, manner, command).await
+}
+
+/// The same where the target is known.
+pub(super) async fn take(
+    target: &Target,
+    name: &str,
+    drive: &DriveFlags,
+    manner: Manner,
+    command: impl FnOnce(Note) -> Command,
+) -> Result<(), Failure> {
+    let (object, found) = find(target, name).await?;
+    if found.live.annotation.is_none() {
+        let message = format!("no shift is kept at {object}");
+        return Err(Failure::new(Kind::Shift(7), message)
+            .with_hint(format!("{} begins one", target.command("start", &object))));
+    }
+    let command = command(target.holder().clone());
+    agree(&command, drive.yes, &object.to_string()).await?;
+    let hold = target.hold(&object, drive.take_over).await?;
+    let holder = Holder { name: target.holder().clone(), until: hold.until };
+    let found = target.read(&object).await?;
+    let found =
+        found.ok_or_else(|| Failure::new(Kind::Shift(8), format!("{object} was deleted")))?;
+    let begun = Machine::resume(holder, &found.live, command, target.now());
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(outcome) => {
+            if let super::target::Guard::Lease(lease) = hold.guard {
+                lease.release(None).await;
+            }
+            let failure = Failure::new(Kind::Shift(outcome.code()), outcome.to_string());
+            let hint = "nothing was written; kubectl contour shift status says where it is";
+            return Err(failure.with_hint(hint));
+        }
+    };
+    let hosts = hosts(&found.route);
+    Session { target, object: &object, hosts, begun, hold, flags: drive, manner }.drive().await
+}
+
+/// `shift set`.
+///
+/// # Errors
+/// How it ended, if not well.
+pub async fn set(args: SetArgs, place: &PlaceFlags, manner: Manner) -> Result<(), Failure> {
+    let SetArgs { target, percent, drive, cluster } = args;
+    let go = GoArgs { target, drive, cluster };
+    go_on(&go, place, manner, |_by| Command::Set(percent)).await
+}
+
+/// What moves traffic otherwise than the plan does is asked for, where somebody can be asked.
+async fn agree(command: &Command, yes: bool, object: &str) -> Result<(), Failure> {
+    let question = match command {
+        Command::PromoteFully => {
+            format!("Move all traffic of {object} to the end of the plan at once?")
+        }
+        Command::Undo { .. } => format!("Restore the weights that {object} had before the shift?"),
+        Command::Rollback { force: true, .. } => {
+            format!("Move all traffic of {object} back, even onto a side that is dead?")
+        }
+        Command::Set(percent) => format!("Set the share of {object} to {percent}?"),
+        Command::Pause(_)
+        | Command::Resume
+        | Command::Promote
+        | Command::Abort
+        | Command::Rollback { force: false, .. }
+        | Command::Retry => return Ok(()),
+    };
+    if yes {
+        return Ok(());
+    }
+    match confirm(&question).await {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::new(Kind::Cancelled, "nothing was done")),
+        None => Err(Failure::new(Kind::Usage, "nobody can be asked whether that is meant")
+            .with_hint("add --yes")),
+    }
+}
