@@ -345,7 +345,7 @@ impl Lever {
         let mut before = self.to_before();
         for (percent, number) in steps.iter().zip(1..) {
             let to = self.share(*percent);
-            if to <= before && number == 1 && before > 0 {
+            if number == 1 && self.has(*percent) {
                 return Err(self.already(*percent));
             }
             if to <= before {
@@ -355,6 +355,13 @@ impl Lever {
             before = to;
         }
         Ok(())
+    }
+
+    /// Whether `to` has such a share before anything is moved.
+    fn has(&self, percent: Percent) -> bool {
+        let whole = u64::from(Percent::ALL.as_hundredths());
+        let wanted = u64::from(percent.as_hundredths()) * u64::from(self.mass());
+        wanted > 0 && wanted <= u64::from(self.to_before()) * whole
     }
 
     fn already(&self, percent: Percent) -> WeightError {
