@@ -4,6 +4,7 @@
 //! refuse.
 
 mod traffic;
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -56,6 +57,15 @@ pub enum Fault {
     Slow(Duration),
 }
 
+/// When a request is held up for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Before the API server has heard of it.
+    Before,
+    /// When the API server has done it, and nobody has been told.
+    After,
+}
+
 /// A request that has come.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -82,6 +92,10 @@ struct State {
     /// Lists and streams of lists that wait for their beginning now, and the most that ever did.
     at_once: Mutex<BTreeMap<String, (usize, usize)>>,
     orders: watch::Sender<Orders>,
+    /// Which request is to be held up, counted from now.
+    hold: Mutex<Option<(usize, Held)>>,
+    /// Whether it is.
+    held: watch::Sender<bool>,
 }
 
 /// A proxy on 127.0.0.1 that speaks HTTP without TLS and asks the API server as one of its users;
@@ -146,6 +160,19 @@ impl Proxy {
     /// Every further request is treated well.
     pub fn heal(&self) {
         lock(&self.state.rules).clear();
+        *lock(&self.state.hold) = None;
+    }
+
+    /// Holds up the request that comes after so many others.
+    pub fn hold(&self, after: usize, when: Held) {
+        self.state.held.send_replace(false);
+        *lock(&self.state.hold) = Some((after, when));
+    }
+
+    /// Resolves once a request is held up.
+    pub async fn held(&self) {
+        // The sender lives as long as this does.
+        drop(self.state.held.subscribe().wait_for(|held| *held).await);
     }
 
     /// Breaks off every watch and every stream of a list that is open.
@@ -200,6 +227,24 @@ impl Drop for Proxy {
 }
 
 impl State {
+    /// Whether the request that has come is the one to be held up.
+    fn is_held(&self) -> Option<Held> {
+        let mut hold = lock(&self.hold);
+        let (left, when) = hold.as_mut()?;
+        if *left > 0 {
+            *left -= 1;
+            return None;
+        }
+        let when = *when;
+        *hold = None;
+        Some(when)
+    }
+
+    async fn hang(&self) -> ! {
+        self.held.send_replace(true);
+        std::future::pending().await
+    }
+
     /// What becomes of a request, if anything is to.
     fn fault(&self, class: Class, resource: &str) -> Option<Fault> {
         let mut rules = lock(&self.rules);
@@ -250,7 +295,8 @@ async fn accept(listener: TcpListener, client: kube::Client, state: Arc<State>) 
                 async move { Ok::<_, Infallible>(answer(request, client, state).await) }
             });
             // A stream that is cut ends its connection with it.
-            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            drop(connection.with_upgrades().await);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -268,21 +314,38 @@ async fn answer(request: Request<Incoming>, client: kube::Client, state: Arc<Sta
         Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
         None => {}
     }
+    let held = state.is_held();
+    if held == Some(Held::Before) {
+        state.hang().await;
+    }
     // Orders that are given from here on are about this stream too.
     let orders = state.orders.subscribe();
+    if tunnel::is_wanted(&request) {
+        let answer = tunnel::dig(request, client).await;
+        if held == Some(Held::After) {
+            state.hang().await;
+        }
+        return answer.unwrap_or_else(|error| failed(&error));
+    }
     let answer = forward(request, client).await;
+    if held == Some(Held::After) {
+        state.hang().await;
+    }
     drop(unanswered);
     match answer {
         Ok(answer) if matches!(class, Class::Stream | Class::Watch) => {
             answer.map(|body| flow(body, resource, orders))
         }
         Ok(answer) => answer.map(UnsyncBoxBody::new),
-        Err(error) => {
-            let mut answer = refusal(502, None);
-            *answer.body_mut() = whole(error.to_string());
-            answer
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// What is answered where the API server does not answer.
+fn failed(error: &kube::Error) -> Answer {
+    let mut answer = refusal(502, None);
+    *answer.body_mut() = whole(error.to_string());
+    answer
 }
 
 async fn forward(

@@ -6,6 +6,8 @@ mod contour;
 mod installed;
 #[path = "cluster/rolled.rs"]
 mod rolled;
+#[path = "cluster/shift.rs"]
+mod shift;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

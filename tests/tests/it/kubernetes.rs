@@ -31,6 +31,8 @@ mod permission;
 mod program;
 #[path = "kubernetes/refusals.rs"]
 mod refusals;
+#[path = "kubernetes/shift.rs"]
+mod shift;
 #[path = "kubernetes/told.rs"]
 mod told;
 #[path = "kubernetes/writes.rs"]
