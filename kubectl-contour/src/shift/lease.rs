@@ -175,19 +175,23 @@ impl Lease {
         self.news.clone()
     }
 
-    /// Gives it back, so that the next need not wait. With what is to be remembered, if anything.
+    /// Gives it back, so that the next need not wait, with what is to be remembered, if anything.
+    /// Another's is left as it is.
     pub async fn release(self, history: Option<String>) {
         self.renewal.abort();
-        let mut patch = json!({"spec": {"holderIdentity": ""}});
-        if let (Some(history), Some(fields)) = (history, patch.as_object_mut()) {
-            let annotations = json!({"annotations": {super::history::ANNOTATION: history}});
-            fields.insert("metadata".to_owned(), annotations);
+        let (cluster, holder) = (self.kubernetes.cluster(), self.kubernetes.holder());
+        let Ok(Some(lease)) = cluster.find(&self.path).await else { return };
+        if Holder::of(&lease).name != holder.as_str() {
+            return;
         }
-        let ours = matches!(*self.news.borrow(), Held::Until(_));
-        if ours {
-            // It expires anyway.
-            drop(self.kubernetes.cluster().patch(&self.path, Patch::Merge, patch).await);
-        }
+        let version = text(&lease, "/metadata/resourceVersion");
+        let annotations = history.map(|text| json!({(super::history::ANNOTATION): text}));
+        let given = json!({
+            "metadata": {"resourceVersion": version, "annotations": annotations.unwrap_or_else(|| json!({}))},
+            "spec": {"holderIdentity": ""},
+        });
+        // It expires anyway.
+        drop(cluster.patch(&self.path, Patch::Merge, given).await);
     }
 }
 
