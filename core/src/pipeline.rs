@@ -14,8 +14,9 @@ use crate::name::{Fqdn, Kind, ObjectName, ObjectRef};
 pub use crate::options::{Bind, Options, TlsLayout};
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
+use crate::resolve;
 pub use crate::status::{ObjectStatus, State};
-use crate::store::{Fact, Store};
+use crate::store::{Fact, Reader, Store};
 use crate::xds::{self, Bucket, Chain, Resource, ResourceKey};
 
 /// One change of the world.
@@ -169,6 +170,16 @@ impl Pipeline {
     /// which there is something to say.
     pub fn statuses(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<ObjectStatus>)> {
         self.reports.statuses()
+    }
+
+    /// Whether an object is in force: there is one, and it is of a class that is served.
+    pub fn has(&self, object: &ObjectRef) -> bool {
+        self.store.get(object).is_some()
+    }
+
+    /// How many endpoints of a Service's port are ready.
+    pub fn ready(&self, service: &ObjectName, port: i64) -> usize {
+        resolve::ready(&Reader::new(&self.store), service, port)
     }
 
     /// How many objects of a kind are in force.

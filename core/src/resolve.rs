@@ -11,7 +11,7 @@ mod tcp;
 
 use std::collections::BTreeSet;
 
-pub use endpoints::{ResolvedEndpoints, endpoints};
+pub use endpoints::{ResolvedEndpoints, endpoints, ready};
 pub use host::{ResolvedHost, host};
 
 use crate::diagnostic::{Code, Diagnostic};

@@ -295,3 +295,23 @@ fn the_owners_of_a_resource_are_those_of_its_hosts_each_once() {
     let https = ResourceKey::new(ResourceType::Listener, xds::HTTPS_LISTENER);
     assert_eq!(owners(&https), ["IngressRoute demo/own-chain"]);
 }
+
+#[test]
+fn endpoints_are_counted_that_traffic_can_go_to() {
+    let mut pipeline = Pipeline::new(Options::default());
+    pipeline.apply(changes(WORLD));
+    let ready = |name: &str, port| pipeline.ready(&ObjectName::new("demo", name), port);
+    // One of the three is a loopback address.
+    assert_eq!((ready("blue", 80), ready("blue", 81)), (2, 0));
+    assert_eq!((ready("green", 80), ready("red", 80)), (0, 0));
+    assert!(pipeline.has(&ObjectRef::new(Kind::IngressRoute, "demo", "shop")));
+    let mut other = changes(WORLD);
+    if let Some(Change::Apply(object, _)) = other.first_mut()
+        && let Object::IngressRoute(route) = &mut **object
+    {
+        let class = ("kubernetes.io/ingress.class".into(), "other".into());
+        route.metadata.annotations.extend([class]);
+    }
+    pipeline.apply(other);
+    assert!(!pipeline.has(&ObjectRef::new(Kind::IngressRoute, "demo", "shop")));
+}

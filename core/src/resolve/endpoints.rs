@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{Endpoints, EndpointsName};
 use crate::lower::Ready;
-use crate::name::{FieldPath, Kind};
+use crate::name::{FieldPath, Kind, ObjectName};
 use crate::store::Reader;
 
 /// Endpoints with what there is to say of them.
@@ -45,4 +45,21 @@ pub fn endpoints(reader: &Reader<'_>, name: &EndpointsName) -> ResolvedEndpoints
         endpoints: Endpoints { name: name.clone(), addresses: chosen.into_iter().collect() },
         diagnostics,
     }
+}
+
+/// How many endpoints of a Service's port are ready; none if there is no such Service or port.
+pub fn ready(reader: &Reader<'_>, service: &ObjectName, port: i64) -> usize {
+    let found = reader
+        .service(service)
+        .and_then(|found| found.ports.iter().find(|p| p.is_tcp && i64::from(p.port) == port));
+    let Some(found) = found else { return 0 };
+    let slices = reader.slices(service);
+    let ready = slices.flat_map(|slice| {
+        let ports = slice.ports.iter().filter(|(name, _)| *name == found.name);
+        ports.flat_map(|(_, port)| {
+            let ready = slice.addresses.iter().filter(|(_, state)| *state == Ready::Ready);
+            ready.map(|(address, _)| (*address, *port))
+        })
+    });
+    ready.collect::<BTreeSet<_>>().len()
 }

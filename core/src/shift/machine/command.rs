@@ -41,27 +41,31 @@ pub enum Command {
 
 impl Command {
     /// What a shift asks for itself whose client has been gone since its lease was renewed last,
-    /// if anything.
+    /// if anything. Where traffic goes back already, it is to go on doing so.
     pub fn of_deadman(state: &State, renewed: Timestamp, now: Timestamp) -> Option<Self> {
-        let active = match state.progress.phase {
-            Phase::Waiting | Phase::Converging | Phase::Baking => true,
-            Phase::Paused { .. }
-            | Phase::Holding(_)
-            | Phase::RollingBack(_)
-            | Phase::Draining
-            | Phase::Completed { .. }
-            | Phase::RolledBack(_)
-            | Phase::Aborted(_) => false,
-        };
-        let by = || Note::new("deadman");
-        let gone = super::look::since(renewed, now);
-        match state.charter.policy.deadman.filter(|_| active)? {
-            Deadman::Hold(limit) => {
-                (gone >= limit).then(|| Self::Pause(Note::new("nobody drives it")))
+        let deadman = state.charter.policy.deadman?;
+        let (Deadman::Hold(limit) | Deadman::Revert(limit)) = deadman;
+        if super::look::since(renewed, now) < limit {
+            return None;
+        }
+        match (&state.progress.phase, deadman) {
+            (Phase::Waiting | Phase::Converging | Phase::Baking, Deadman::Hold(_)) => {
+                Some(Self::Pause(Note::new("nobody drives it")))
             }
-            Deadman::Revert(limit) => {
-                (gone >= limit).then(|| Self::Rollback { by: by(), force: false })
+            (Phase::Waiting | Phase::Converging | Phase::Baking, Deadman::Revert(_)) => {
+                Some(Self::Rollback { by: Note::new("deadman"), force: false })
             }
+            (Phase::RollingBack(_), Deadman::Revert(_)) => Some(Self::Resume),
+            (
+                Phase::RollingBack(_)
+                | Phase::Paused { .. }
+                | Phase::Holding(_)
+                | Phase::Draining
+                | Phase::Completed { .. }
+                | Phase::RolledBack(_)
+                | Phase::Aborted(_),
+                _,
+            ) => None,
         }
     }
 

@@ -296,6 +296,37 @@ fn without_an_operator_it_does_what_was_agreed() {
 }
 
 #[test]
+fn a_way_back_that_nobody_goes_on_with_is_gone_on_with() {
+    let later = |world: &World| Timestamp::from_unix(world.now + 600);
+    for (deadman, want) in [
+        (Deadman::Hold(Duration::from_mins(10)), None),
+        (Deadman::Revert(Duration::from_mins(10)), Some(Command::Resume)),
+    ] {
+        let policy = Policy { deadman: Some(deadman), ..policy() };
+        let (mut world, mut client) = begun(&settings("5,50"), policy);
+        for _ in 0..12 {
+            assert_eq!(client.act(&mut world), Turn::Waits);
+            world.tick();
+        }
+        client.hear(Input::Command(rollback(false)), &world);
+        while !matches!(world.state().unwrap().progress.phase, Phase::RollingBack(_)) {
+            assert_eq!(client.act(&mut world), Turn::Waits);
+            world.tick();
+        }
+        // The client is killed here.
+        let state = world.state().unwrap();
+        let now = Timestamp::from_unix(world.now);
+        let command = Command::of_deadman(&state, now, later(&world));
+        assert_eq!(command, want);
+        assert_eq!(Command::of_deadman(&state, later(&world), later(&world)), None);
+        let Some(command) = command else { continue };
+        world.lease = None;
+        assert_eq!(then(&mut world, command).code(), 3);
+        assert!(is_before(&world));
+    }
+}
+
+#[test]
 fn what_later_versions_add_is_kept_and_what_they_change_is_refused() {
     let (mut world, mut client) = begun(&settings("5,50"), policy());
     for _ in 0..12 {
