@@ -91,6 +91,8 @@ pub struct Kubernetes {
     pub addresses: StatusAddresses,
     /// How watches are made.
     pub watch: Watch,
+    /// How often it is looked for shifts whose client is gone.
+    pub deadman: Duration,
 }
 
 impl Default for Kubernetes {
@@ -104,6 +106,7 @@ impl Default for Kubernetes {
             election: Some(Election::default()),
             addresses: StatusAddresses::default(),
             watch: Watch::default(),
+            deadman: Duration::from_secs(15),
         }
     }
 }

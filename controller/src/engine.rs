@@ -488,6 +488,7 @@ impl Engine {
                 answer.send(owners.collect()).is_ok()
             }
             Query::Observe(object, answer) => answer.send(self.observed(&object)).is_ok(),
+            Query::Route(object, ports, answer) => answer.send(self.route(object, &ports)).is_ok(),
             Query::Counts(answer) => answer.send(self.counts()).is_ok(),
         };
     }

@@ -5,11 +5,13 @@
 //! engine ── wanted, seen ─► Board ── take ─► writer ── PATCH …/status ─► API server
 //!        ── Note ──────────────────────────► notes  ── POST events ────►
 //!                          leading until ◄── election ◄── GET, PUT lease ──►
+//!        ◄─ RouteView ─────────────────── deadman ◄── leases of shifts; PATCH routes ──►
 //! ```
 //!
 //! Nothing here stands between a change and an Envoy.
 
 pub(crate) mod board;
+pub(crate) mod deadman;
 pub(crate) mod election;
 pub(crate) mod lease;
 pub(crate) mod notes;
@@ -37,6 +39,26 @@ pub(crate) type Leading = watch::Receiver<Option<Instant>>;
 /// Whether this replica leads at this moment.
 pub(crate) fn leads(leading: &Leading) -> bool {
     leading.borrow().is_some_and(|until| Instant::now() < until)
+}
+
+/// Waits until this replica leads; `None` if it never will.
+pub(crate) async fn begun(leading: &mut Leading) -> Option<()> {
+    while !leads(leading) {
+        leading.changed().await.ok()?;
+    }
+    Some(())
+}
+
+/// Resolves when this replica leads no more.
+pub(crate) async fn lost(mut leading: Leading) {
+    loop {
+        let until = *leading.borrow_and_update();
+        let Some(until) = until.filter(|until| Instant::now() < *until) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            changed = leading.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 /// Seconds since the Unix epoch by the clock of this machine, and microseconds beyond them.

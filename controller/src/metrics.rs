@@ -134,6 +134,8 @@ metrics! {
         "Time that the API server takes to write a status";
     events: Family<OfWrite, Counter> = Family::default(), "counter" "contour_events_total" ["outcome"]
         "Kubernetes Events for owners of objects, by outcome: written, failed or dropped";
+    deadman: Family<OfWrite, Counter> = Family::default(), "counter" "contour_shift_deadman_total" ["outcome"]
+        "Shifts taken over from a client that was gone, by outcome: back, paused, held, incomplete, left, or moot if the client was back or the route gone";
     process_cpu: Counter<f64, AtomicU64> = Counter::default(), "counter" "process_cpu_seconds_total" []
         "Processor time used by the process, user and system, in seconds";
     process_memory: Gauge = Gauge::default(), "gauge" "process_resident_memory_bytes" []

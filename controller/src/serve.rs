@@ -169,7 +169,11 @@ impl Controller {
         let (synced, in_sync) = watch::channel(false);
         let (queries, inquiries) = mpsc::channel(QUERIES);
         let mut tasks = Tasks::new();
-        let started = source::Started { metrics: &metrics, security: &config.security };
+        let started = source::Started {
+            metrics: &metrics,
+            security: &config.security,
+            inquiry: Inquiry(queries.clone()),
+        };
         let (batches, status) = started.start(config.source, &mut tasks, &stop).await?;
         let stats_port = config.options.stats.as_ref().map(|bind| bind.port);
         let parts = Parts {

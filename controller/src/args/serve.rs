@@ -449,6 +449,7 @@ impl KubernetesArgs {
             election,
             addresses,
             watch: default.watch,
+            deadman: default.deadman,
         })
     }
 

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use contour_cluster::decode::Seen;
 use contour_core::diagnostic::Diagnostic;
-use contour_core::name::{Kind, ObjectRef};
+use contour_core::name::{Kind, ObjectName, ObjectRef};
 use contour_core::pipeline::Pipeline;
 use contour_core::status::{Address, Programmed, Refusal, Status};
 use contour_core::xds::{ResourceKey, ResourceType, Version};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Engine;
 use super::ledger::Ledger;
+use super::query::RouteView;
 use crate::ads::{Ads, HeldState};
 use crate::kubernetes::board::Board;
 use crate::kubernetes::notes::Note;
@@ -434,6 +436,31 @@ impl World<'_> {
         let holders = resources.iter().flat_map(|(key, _)| self.ads.holders(key));
         let late = holders.filter(|h| matches!(h.state, HeldState::Pending | HeldState::Sent));
         late.map(|holder| holder.node).collect()
+    }
+}
+
+impl Engine {
+    /// What this replica knows of an IngressRoute in force, and how many endpoints of some ports
+    /// are ready.
+    pub(super) fn route(
+        &self,
+        object: ObjectRef,
+        ports: &[(ObjectName, i64)],
+    ) -> Option<RouteView> {
+        let programs = self.programs.as_ref()?;
+        if self.held.is_some() || !self.pipeline.has(&object) {
+            return None;
+        }
+        let (pipeline, ads, ledger) = (&self.pipeline, &self.parts.ads, &self.ledger);
+        let world = World { pipeline, ads, ledger };
+        let resources = world.resources(&object)?;
+        let (revision, envoys) = (self.revision, ads.progress());
+        let own = world.standings(&resources, revision, &envoys);
+        Some(RouteView {
+            generation: programs.known.get(&object).and_then(|known| known.generation),
+            question: Question { object, revision, resources, own },
+            ready: ports.iter().map(|(service, port)| pipeline.ready(service, *port)).collect(),
+        })
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use contour_core::diagnostic::{Diagnostic, Severity};
-use contour_core::name::{Kind, ObjectRef};
+use contour_core::name::{Kind, ObjectName, ObjectRef};
 use contour_core::pipeline::State;
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::{mpsc, oneshot};
 
 use super::observed::Observed;
+use crate::kubernetes::peers::Question;
 
 /// A question to the engine, with the way back for the answer.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(crate) enum Query {
     Resources(Option<ResourceType>, oneshot::Sender<Vec<Arc<Resource>>>),
     /// The objects that have a part in each of these resources.
     Owners(Vec<ResourceKey>, oneshot::Sender<Vec<Vec<ObjectRef>>>),
+    /// An IngressRoute that is in force, and ports of Services; `None` if it is not, or if the
+    /// source is not in sync.
+    Route(ObjectRef, Vec<(ObjectName, i64)>, oneshot::Sender<Option<RouteView>>),
     /// How much there is of everything.
     Counts(oneshot::Sender<Counts>),
 }
@@ -49,6 +53,17 @@ pub(crate) struct ObjectView {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The resources that it has a part in.
     pub(crate) resources: Vec<Arc<Resource>>,
+}
+
+/// An IngressRoute in force, as this replica knows it.
+#[derive(Debug)]
+pub(crate) struct RouteView {
+    /// The generation that is in force, if it came from an API server.
+    pub(crate) generation: Option<i64>,
+    /// What our own Envoys have of it, and what to ask other replicas.
+    pub(crate) question: Question,
+    /// How many endpoints of each port asked for are ready.
+    pub(crate) ready: Vec<usize>,
 }
 
 /// How much there is of everything.
@@ -87,6 +102,14 @@ impl Inquiry {
 
     pub(crate) async fn owners(&self, keys: Vec<ResourceKey>) -> Option<Vec<Vec<ObjectRef>>> {
         self.ask(|answer| Query::Owners(keys, answer)).await
+    }
+
+    pub(crate) async fn route(
+        &self,
+        object: ObjectRef,
+        ports: Vec<(ObjectName, i64)>,
+    ) -> Option<Option<RouteView>> {
+        self.ask(|answer| Query::Route(object, ports, answer)).await
     }
 
     pub(crate) async fn counts(&self) -> Option<Counts> {

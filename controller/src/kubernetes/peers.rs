@@ -96,46 +96,60 @@ impl Addresses {
     }
 }
 
+/// Connections to the other replicas, over which they are asked.
+pub(crate) struct Asker {
+    addresses: Arc<Addresses>,
+    security: XdsSecurity,
+    channels: HashMap<SocketAddr, Channel>,
+}
+
 /// See the module.
 pub(crate) struct Peers {
-    pub(crate) addresses: Arc<Addresses>,
-    pub(crate) security: XdsSecurity,
+    pub(crate) asker: Asker,
     pub(crate) answers: mpsc::Sender<Answer>,
 }
 
 impl Peers {
     /// Asks until `stop` is cancelled.
     pub(crate) async fn run(
-        self,
+        mut self,
         mut questions: mpsc::Receiver<Question>,
         stop: CancellationToken,
     ) {
-        let mut channels = HashMap::new();
         let mut together = Vec::new();
         while let Some(1..) =
             stop.run_until_cancelled(questions.recv_many(&mut together, TOGETHER)).await
         {
             let questions = std::mem::take(&mut together);
-            for answer in self.ask(&mut channels, questions).await {
+            for answer in self.asker.ask(questions).await {
                 // The engine ends before us when the controller stops.
                 let _unheard = self.answers.send(answer).await;
             }
         }
     }
+}
 
-    async fn ask(
-        &self,
-        channels: &mut HashMap<SocketAddr, Channel>,
-        questions: Vec<Question>,
-    ) -> Vec<Answer> {
-        let addresses = self.addresses.get();
-        channels.retain(|address, _| addresses.contains(address));
+impl Asker {
+    /// Asks nobody yet.
+    pub(crate) fn new(addresses: Arc<Addresses>, security: XdsSecurity) -> Self {
+        Self { addresses, security, channels: HashMap::new() }
+    }
+
+    /// What the Envoys of all replicas have; of our own alone, if there is no other replica.
+    pub(crate) async fn ask(&mut self, questions: Vec<Question>) -> Vec<Answer> {
+        // Alone, there is nobody to ask: not even ourselves.
+        let several = self.addresses.are_several();
+        let addresses = if several { self.addresses.get() } else { BTreeSet::new() };
+        self.channels.retain(|address, _| addresses.contains(address));
         for address in addresses {
-            channels.entry(address).or_insert_with(|| self.channel(address));
+            if !self.channels.contains_key(&address) {
+                let channel = self.channel(address);
+                self.channels.insert(address, channel);
+            }
         }
         let keys: BTreeSet<&ResourceKey> =
             questions.iter().flat_map(|q| q.resources.iter().map(|(key, _)| key)).collect();
-        let requests = channels.iter().map(async |(address, channel)| {
+        let requests = self.channels.iter().map(async |(address, channel)| {
             let client = csds::ClientStatusDiscoveryServiceClient::new(channel.clone());
             let mut client = client.max_decoding_message_size(ANSWER);
             let request = client.fetch_client_status(question(keys.iter().copied()));

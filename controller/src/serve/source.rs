@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 use super::{BATCHES, StartError, Tasks};
 use crate::config::{Kubernetes, XdsSecurity};
 use crate::engine::programs::StatusParts;
+use crate::engine::query::Inquiry;
 use crate::kubernetes::Leading;
 use crate::kubernetes::board::Board;
+use crate::kubernetes::deadman::{self, Deadman};
 use crate::kubernetes::election::Elections;
 use crate::kubernetes::lease::Candidate;
 use crate::kubernetes::notes::{Note, Notes};
 use crate::kubernetes::pace::Pace;
-use crate::kubernetes::peers::{Addresses, Peers};
+use crate::kubernetes::peers::{Addresses, Asker, Peers};
 use crate::kubernetes::writer::Writer;
 use crate::metrics::Metrics;
 use crate::source::directory::Directory;
@@ -34,6 +36,8 @@ pub(super) struct Started<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     /// How replicas know each other.
     pub(super) security: &'a XdsSecurity,
+    /// Where to ask what is in force.
+    pub(super) inquiry: Inquiry,
 }
 
 impl Started<'_> {
@@ -102,8 +106,8 @@ impl Started<'_> {
         };
         let poster = Notes {
             client: client.clone(),
-            identity,
-            pace,
+            identity: identity.clone(),
+            pace: Arc::clone(&pace),
             leading: leading.clone(),
             metrics: Arc::clone(self.metrics),
         };
@@ -111,11 +115,25 @@ impl Started<'_> {
         let (questions, to_ask) = mpsc::channel(QUESTIONS);
         let (answering, answers) = mpsc::channel(QUESTIONS);
         let peers = Arc::new(Addresses::default());
-        let asker = Peers {
-            addresses: Arc::clone(&peers),
-            security: self.security.clone(),
-            answers: answering,
-        };
+        let asker = Asker::new(Arc::clone(&peers), self.security.clone());
+        let asker = Peers { asker, answers: answering };
+        let watcher = Deadman::new(deadman::Parts {
+            client: client.clone(),
+            pace,
+            identity,
+            leading: leading.clone(),
+            metrics: Arc::clone(self.metrics),
+            notes: notes.clone(),
+            inquiry: self.inquiry.clone(),
+            asker: Asker::new(Arc::clone(&peers), self.security.clone()),
+            namespaces: settings.watch_namespaces.clone(),
+            period: settings.deadman,
+        });
+        let stop_watcher = stop.clone();
+        tasks.spawn(async move {
+            watcher.run(stop_watcher).await;
+            ("what watches over shifts", Ok(()))
+        });
         let [stop_writer, stop_poster, stop_asker] = [stop.clone(), stop.clone(), stop.clone()];
         tasks.spawn(async move {
             writer.run(stop_writer).await;
