@@ -13,6 +13,7 @@ pub mod kubelet;
 mod objects;
 pub mod place;
 mod process;
+pub mod shift;
 pub mod stage;
 
 use std::io::Write as _;

@@ -56,6 +56,13 @@ securityContext:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+# Shifts whose client is gone: whose they were, and their weights.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, patch]
+- apiGroups: [contour.heptio.com]
+  resources: [ingressroutes]
+  verbs: [get, patch]
 {{- end -}}
 
 {{- define "contour.certgen" -}}

@@ -13,6 +13,8 @@ mod completion;
 mod controller;
 #[path = "kubernetes/create.rs"]
 mod create;
+#[path = "kubernetes/deadman.rs"]
+mod deadman;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
 #[path = "kubernetes/inspection.rs"]

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
+use contour_core::shift::state::{Deadman, Phase, Policy};
 use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::eventually_within;
-use contour_tests::kubernetes::stage::{path, shop, status};
-use contour_tests::kubernetes::{Cluster, Image, Objects};
+use contour_tests::kubernetes::stage::{Status, path, shop, status};
+use contour_tests::kubernetes::{Cluster, Image, Objects, shift};
 use contour_tests::{program, stage};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -193,6 +195,7 @@ async fn what_is_granted_is_what_is_used() {
         "spec": {"delegations": [{"secretName": "absent", "targetNamespaces": ["*"]}]},
     });
     objects.apply_value(&delegation).await.unwrap();
+    rolled_back(&edge).await;
     rotate(cluster, "granted", "1s");
     let granted = granted(objects).await;
     assert!(granted.len() > 10, "{granted:?}");
@@ -215,6 +218,47 @@ async fn what_is_granted_is_what_is_used() {
         granted.difference(&used).all(is_streamed).then_some(())
     })
     .await;
+}
+
+/// A shift whose client is gone is taken back by the controller, as was agreed, and its owner told.
+async fn rolled_back(edge: &Edge) {
+    let Edge { cluster, objects, .. } = edge;
+    let shop_of = ("shifted", "shop");
+    backends(cluster, shop_of.0, &["blue", "green"], 0);
+    let services = [("blue", 100), ("green", 0)];
+    let before = shop(shop_of.0, shop_of.1, "shifted.test", &services);
+    objects.apply_value(&before).await.unwrap();
+    let path = path(shop_of.0, shop_of.1);
+    status(objects, &path, "it is programmed", Status::is_programmed).await;
+    let limit = Duration::from_secs(1);
+    let policy = Policy { deadman: Some(Deadman::Revert(limit)), ..Policy::default() };
+    shift::halfway(objects, shop_of, policy, &json!("baking")).await;
+    let lease = shift::lease(shop_of, shift::CLIENT, Duration::from_mins(1));
+    objects.apply_value(&lease).await.unwrap();
+    let (after, cause) = eventually_within(LONG, "it is rolled back", async || {
+        let route = objects.get(&path).await.ok()?;
+        let Phase::RolledBack(cause) = shift::state(&route).progress.phase else { return None };
+        Some((route, cause.words()))
+    })
+    .await;
+    assert_eq!(cause, "asked for by deadman");
+    assert_eq!(shift::weights(&after), [Some(100), Some(0)]);
+    let events = format!("/apis/events.k8s.io/v1/namespaces/{}/events", shop_of.0);
+    eventually_within(LONG, "an Event tells it", async || {
+        let events = objects.get(&events).await.ok()?;
+        let told = events["items"].as_array()?.iter().any(|event| {
+            event["reason"] == "ShiftRolledBack"
+                && event["regarding"]["uid"] == after["metadata"]["uid"]
+        });
+        told.then_some(())
+    })
+    .await;
+    eventually_within(LONG, "the Lease is let go", async || {
+        let lease = objects.get(&shift::lease_path(shop_of)).await.ok()?;
+        (lease["spec"]["holderIdentity"] == "").then_some(())
+    })
+    .await;
+    stage::until_backend(&edge.http().await, &Ask::get("shifted.test", "/"), "blue").await;
 }
 
 /// Runs the rotation of certificates now, with certificates that follow their authority after so

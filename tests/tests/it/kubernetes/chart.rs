@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use contour_core::shift::state::{Deadman, Phase, Policy};
 use contour_deploy::{Manifest, Override, Profile, Release, Stage, Values, render};
 use contour_tests::backend::Backend;
 use contour_tests::client::{Ask, PATIENCE};
+use contour_tests::envoy::eventually;
 use contour_tests::kubernetes::stage::{KubernetesStage, Status, http, path, serve, shop, status};
-use contour_tests::kubernetes::{ApiServer, Audit, Objects, Options};
+use contour_tests::kubernetes::{ApiServer, Audit, Objects, Options, shift};
 use contour_tests::program;
 use contour_tests::stage::until_backend;
 use http::{Method, Request};
@@ -166,6 +168,26 @@ fn granted(manifests: &[Manifest], component: &str) -> BTreeSet<(String, String,
     found
 }
 
+/// A shift without its client is taken back.
+async fn rolled_back(admin: &Objects, profile: &str) {
+    let green = Backend::http("green").await;
+    serve(admin, "shop", &[&green]).await;
+    let name = format!("{profile}-shift");
+    let services = [("blue", 100), ("green", 0)];
+    let host = format!("shift.{profile}.test");
+    admin.apply_value(&shop("shop", &name, &host, &services)).await.unwrap();
+    let limit = Duration::from_secs(1);
+    let policy = Policy { deadman: Some(Deadman::Revert(limit)), ..Policy::default() };
+    shift::halfway(admin, ("shop", &name), policy, &json!("baking")).await;
+    let lease = shift::lease(("shop", &name), shift::CLIENT, Duration::from_mins(1));
+    admin.apply_value(&lease).await.unwrap();
+    eventually("it is rolled back", async || {
+        let route = admin.get(&path("shop", &name)).await.ok()?;
+        matches!(shift::state(&route).progress.phase, Phase::RolledBack(_)).then_some(())
+    })
+    .await;
+}
+
 /// A controller with the permissions of the chart and no others.
 async fn controller_may_what_it_does(server: &ApiServer, profile: Profile, namespaces: &[&str]) {
     let admin = server.admin();
@@ -188,6 +210,7 @@ async fn controller_may_what_it_does(server: &ApiServer, profile: Profile, names
     let mut settings = contour_tests::kubernetes::stage::settings(kubeconfig);
     settings.watch_namespaces = namespaces.iter().map(|n| (*n).into()).collect();
     settings.namespace = release.namespace.as_str().into();
+    settings.deadman = Duration::from_millis(200);
     if let Some(election) = &mut settings.election {
         election.namespace = release.namespace.as_str().into();
     }
@@ -208,13 +231,14 @@ async fn controller_may_what_it_does(server: &ApiServer, profile: Profile, names
     let broken = format!("{profile}-broken");
     let missing = shop("shop", &broken, &format!("broken.{host}"), &[("nobody", 1)]);
     admin.apply_value(&missing).await.unwrap();
+    rolled_back(&admin, profile.name()).await;
     let account = format!("system:serviceaccount:{}:contour", release.namespace);
     let wanted: BTreeSet<_> = granted(&manifests, "controller")
         .into_iter()
         .filter(|(verb, _, resource)| {
             // No delegation is there to have a status, and a server that streams what there is
-            // (WatchList) is not asked for a list.
-            verb != "list"
+            // (WatchList) is not asked for a list of what is watched.
+            (verb != "list" || resource == "leases")
                 && !(verb == "patch" && resource.starts_with("tlscertificatedelegations"))
         })
         .collect();
