@@ -198,6 +198,19 @@ impl Term {
     }
 }
 
+impl ShiftLease {
+    /// Nothing could be done. Returns the version of the Lease in which it need not be tried again.
+    fn left(&self, fault: &Fault) -> Option<String> {
+        let object = &self.route;
+        if let Fault::Refused { code: 403, message } = fault {
+            tracing::warn!(%object, "its client is gone, and it may not be driven: {message}");
+            return Some(self.version.clone());
+        }
+        tracing::info!(%object, "its shift is not taken over: {fault}");
+        None
+    }
+}
+
 impl Work {
     /// Does what is to be done for the shift of a Lease that nobody has renewed since then. Returns
     /// the version of the Lease in which nothing more is to be done.
@@ -209,7 +222,10 @@ impl Work {
             let is_late = clock.now().unix().saturating_sub(since.unix()) > LATE;
             is_late.then(|| lease.version.clone())
         };
-        let Ok(found) = self.api.route(&lease.route).await else { return None };
+        let found = match self.api.route(&lease.route).await {
+            Ok(found) => found,
+            Err(fault) => return lease.left(&fault),
+        };
         let Some((live, _)) = found.as_ref().and_then(sent::read) else { return settled() };
         let command = match Decision::of(&live, since, clock.now()) {
             Decision::Act(command) => command,
@@ -223,11 +239,7 @@ impl Work {
         };
         let held = match Held::take(self, lease, clock).await {
             Ok(held) => held,
-            Err(fault) => {
-                let object = &lease.route;
-                tracing::info!(%object, "the shift is not taken over: {fault}");
-                return None;
-            }
+            Err(fault) => return lease.left(&fault),
         };
         self.tell_begun(lease, &live, &command, clock.now().unix().saturating_sub(since.unix()));
         let mut driver = Driver::new(self, clock, &lease.route, held);

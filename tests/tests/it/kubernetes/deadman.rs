@@ -380,13 +380,37 @@ async fn a_route_that_is_deleted_or_changed_meanwhile_is_no_longer_driven() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_that_may_not_list_leases_asks_once_and_does_the_rest() {
-    let Some(scene) = Scene::new("deadman-off").await else { return };
+async fn what_a_leader_leaves_when_it_dies_the_next_one_brings_to_an_end() {
+    let Some(scene) = Scene::new("deadman-next").await else { return };
+    // Without an Envoy nothing is known to be live, so the first waits.
+    let first = scene.controller("one").await;
+    scene.shifted("shop", revert(), &json!("baking")).await;
+    scene.lease("shop", CLIENT, LONG).await;
+    eventually("the weights are back", async || {
+        let route = scene.route("shop").await;
+        (weights(&route) == [Some(100), Some(0)]).then_some(())
+    })
+    .await;
+    drop(first);
+    let holder = scene.holder("shop").await;
+    assert!(!holder.is_empty() && holder != CLIENT, "{holder}");
+    // The Lease that it has left expires.
+    scene.lease("shop", &holder, LONG).await;
+    let second = scene.controller("two").await;
+    let _envoy = second.envoy("envoy-1").await;
+    let after = scene.until("shop", "it is back", |p| matches!(p, Phase::RolledBack(_))).await;
+    assert_eq!(weights(&after), [Some(100), Some(0)]);
+    scene.until_released("shop").await;
+    assert_eq!(count(&second, "back").await, Some(1.0));
+}
+
+/// A controller that may do what a Role without shifts grants, and something with Leases.
+async fn limited(scene: &Scene, verbs: &[&str]) -> KubernetesStage {
     let namespace = scene.place.namespace;
     let kubeconfig = scene.place.server.service_account(namespace, "contour").await;
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-        "metadata": {"namespace": namespace, "name": "older"},
+        "metadata": {"namespace": namespace, "name": "limited"},
         "rules": [{
             "apiGroups": ["", "contour.heptio.com", "discovery.k8s.io"],
             "resources": [
@@ -394,20 +418,50 @@ async fn a_controller_that_may_not_list_leases_asks_once_and_does_the_rest() {
                 "tlscertificatedelegations",
             ],
             "verbs": ["*"],
+        }, {
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs,
         }],
     });
     scene.admin().apply_value(&role).await.unwrap();
-    scene.place.bind("contour", "Role", "older").await;
-    scene.shifted("shop", revert(), &json!("baking")).await;
-    scene.lease("shop", CLIENT, LONG).await;
+    scene.place.bind("contour", "Role", "limited").await;
     let mut settings = scene.place.settings(kubeconfig);
     settings.deadman = PERIOD;
     settings.election = None;
-    let stage = KubernetesStage::start(settings).await;
+    KubernetesStage::start(settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_may_not_list_leases_asks_once_and_does_the_rest() {
+    let Some(scene) = Scene::new("deadman-off").await else { return };
+    scene.shifted("shop", revert(), &json!("baking")).await;
+    scene.lease("shop", CLIENT, LONG).await;
+    let stage = limited(&scene, &["create"]).await;
     let _envoy = stage.envoy("envoy-1").await;
     eventually("it has asked", async || (looks(&scene, "contour") == 1).then_some(())).await;
     tokio::time::sleep(5 * PERIOD).await;
     assert_eq!(looks(&scene, "contour"), 1);
     assert_eq!(weights(&scene.route("shop").await), [Some(50), Some(50)]);
     assert_eq!(scene.writes("contour", "shop"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_may_not_be_taken_is_tried_once_and_its_route_stays() {
+    let Some(scene) = Scene::new("deadman-refused").await else { return };
+    scene.shifted("shop", revert(), &json!("baking")).await;
+    scene.lease("shop", CLIENT, LONG).await;
+    let stage = limited(&scene, &["list"]).await;
+    let _envoy = stage.envoy("envoy-1").await;
+    let tries = || {
+        let tried = scene.place.audit("contour");
+        tried.filter(|r| r.resource == "leases" && r.verb == "patch").requests.len()
+    };
+    eventually("it has tried", async || (tries() == 1).then_some(())).await;
+    let before = looks(&scene, "contour");
+    eventually("it has looked again", async || {
+        (looks(&scene, "contour") >= before + 3).then_some(())
+    })
+    .await;
+    assert_eq!(tries(), 1);
+    assert_eq!(scene.holder("shop").await, CLIENT);
+    assert_eq!(weights(&scene.route("shop").await), [Some(50), Some(50)]);
 }
