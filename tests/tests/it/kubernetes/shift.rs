@@ -186,6 +186,14 @@ async fn killed_at(world: &World, requests: usize, when: Held) -> bool {
 /// From another machine: goes on with what there is, or begins anew.
 async fn finished_elsewhere(world: &World) {
     let unfinished = |state: &State| !state.progress.phase.is_over();
+    let there = async || {
+        let (blue, green, state) = world.shifted("shop").await;
+        (blue, green) == (Some(0), Some(100)) && !state.as_ref().is_some_and(unfinished)
+    };
+    if there().await {
+        // It was killed when all was done.
+        return;
+    }
     let output = if world.shifted("shop").await.2.as_ref().is_some_and(unfinished) {
         world.run(&["resume", "shop", "-o", "ndjson", "--take-over"]).await
     } else {
