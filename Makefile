@@ -37,7 +37,8 @@ IMAGE = deploy/image "$(TARGET)/images/$(1).tar" localhost/$(1):$(2) --user 6553
 
 # How many cases the properties try in test-long.
 LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CONTOUR_SEEDS=100000 \
-  CONTOUR_RESTARTS=500 CONTOUR_SHIFTS=100000
+  CONTOUR_RESTARTS=500 CONTOUR_SHIFTS=100000 \
+  CONTOUR_SHIFT_KILLS=all CONTOUR_SHIFT_REQUESTS=1000000 CONTOUR_SHIFT_SPLIT=1
 
 CRATES := contour-core contour-cluster contour contour-deploy contour-tui kubectl-contour contour-tests
 

@@ -63,29 +63,67 @@ impl Watch {
         state: &State,
         now: Timestamp,
     ) -> Observation {
-        for report in heard.reports {
-            self.meter.take(report);
-        }
+        self.take(heard);
         if self.share != Some(state.progress.share) {
             (self.share, self.settled, self.begun) = (Some(state.progress.share), None, None);
         }
+        let mark = self.mark(state, now);
         let fleet = live.as_ref().and_then(|live| fleet(heard, live, state, now));
-        let Some((from, to)) = state.ends() else {
+        let all = live.as_ref().zip(fleet.as_ref()).is_some_and(|(l, f)| f.has(l.generation));
+        // An Envoy may have come and been behind between two looks.
+        let since = fleet.as_ref().and_then(|fleet| fleet.since);
+        let whole = |settled: &Mark| since.is_none_or(|since| since <= settled.at);
+        if all && !self.settled.as_ref().is_some_and(whole) {
+            (self.settled, self.begun) = (mark.clone(), mark.clone());
+        }
+        let counts = match mark {
+            Some(mark) if is_heard(heard) => self.count(mark, state, now),
+            Some(_) | None => Counts::Unavailable,
+        };
+        Observation { counts, ..self.seen(heard, live, state, now) }
+    }
+
+    /// The same for whoever only wants to see it: no window begins or ends by that.
+    pub fn glance(
+        &mut self,
+        heard: Heard<'_>,
+        live: Option<Live>,
+        state: &State,
+        now: Timestamp,
+    ) -> Observation {
+        self.take(heard);
+        self.seen(heard, live, state, now)
+    }
+
+    fn take(&mut self, heard: Heard<'_>) {
+        for report in heard.reports {
+            self.meter.take(report);
+        }
+    }
+
+    fn mark(&self, state: &State, now: Timestamp) -> Option<Mark> {
+        let (from, to) = state.ends()?;
+        Some(Mark { at: now, from: self.meter.sum(from), to: self.meter.sum(to) })
+    }
+
+    fn seen(
+        &self,
+        heard: Heard<'_>,
+        live: Option<Live>,
+        state: &State,
+        now: Timestamp,
+    ) -> Observation {
+        let fleet = live.as_ref().and_then(|live| fleet(heard, live, state, now));
+        let Some(((from, to), mark)) = state.ends().zip(self.mark(state, now)) else {
             return Observation { live, fleet, ..Observation::default() };
         };
-        let mark = Mark { at: now, from: self.meter.sum(from), to: self.meter.sum(to) };
-        let all = live.as_ref().zip(fleet.as_ref()).is_some_and(|(l, f)| f.has(l.generation));
-        if all && self.settled.is_none() {
-            (self.settled, self.begun) = (Some(mark.clone()), Some(mark.clone()));
-        }
         let split = self.settled.as_ref().map(|settled| {
             let [from, to] = mark.since(settled);
             Split { begin: settled.at, from: from.requests, to: to.requests }
         });
-        let asked = heard.reports.iter().flat_map(|r| &r.envoys).any(|e| e.trouble.is_none());
-        let counts = if asked { self.count(mark, state, now) } else { Counts::Unavailable };
+        let asked = is_heard(heard);
         Observation {
-            counts,
+            counts: if asked { Counts::Running } else { Counts::Unavailable },
             from: health(heard, from),
             to: health(heard, to),
             active: asked.then(|| active(heard, from)),
@@ -116,6 +154,11 @@ impl Watch {
         self.begun = Some(mark);
         Counts::Over(Box::new(window))
     }
+}
+
+/// Whether some Envoy has said what it counts.
+fn is_heard(heard: Heard<'_>) -> bool {
+    heard.reports.iter().flat_map(|report| &report.envoys).any(|envoy| envoy.trouble.is_none())
 }
 
 /// Which Envoys of all replicas have the object as it is.

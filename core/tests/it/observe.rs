@@ -163,8 +163,11 @@ fn a_window_begins_when_every_envoy_has_the_step_and_they_follow_without_a_gap()
     let weights = state.weights();
     let mut look = |seconds: i64, have: u32, count: u64| {
         let envoys = [envoy("a", (count, 0)), envoy("b", (count, 0))];
-        let reports = [report(&weights, 2, &envoys, have)];
-        watch.look(heard(&reports), Some(live.clone()), &state, at(seconds))
+        let mut report = report(&weights, 2, &envoys, have);
+        // All have it since the 21st second.
+        let ago = u64::try_from(seconds - 21).unwrap_or(0) * 1_000;
+        report.fleet.since_unix_millis = (have == 2).then(|| report.unix_millis - ago);
+        watch.look(heard(&[report]), Some(live.clone()), &state, at(seconds))
     };
     assert_eq!(look(0, 1, 0).counts, Counts::Running);
     assert_eq!(look(20, 1, 10).counts, Counts::Running, "not all have it");
@@ -181,6 +184,45 @@ fn a_window_begins_when_every_envoy_has_the_step_and_they_follow_without_a_gap()
         second.to.latency.quantile(Quantile::P99, 1),
         Some(Latency::Within(Duration::from_millis(5)))
     );
+}
+
+#[test]
+fn a_glance_takes_no_window_away() {
+    let state = state();
+    let mut watch = Watch::new(&state);
+    let live = live(&state.weights(), 2);
+    let of = |count: u64| {
+        let mut report = report(&state.weights(), 2, &[envoy("a", (count, 0))], 2);
+        report.fleet.since_unix_millis = None;
+        report
+    };
+    watch.look(heard(&[of(0)]), Some(live.clone()), &state, at(0));
+    let seen = watch.glance(heard(&[of(5)]), Some(live.clone()), &state, at(11));
+    assert_eq!((seen.counts, seen.split.unwrap().to), (Counts::Running, 5));
+    let Counts::Over(window) = watch.look(heard(&[of(7)]), Some(live), &state, at(12)).counts
+    else {
+        panic!("the window is over")
+    };
+    assert_eq!((window.begin, window.to.requests), (at(0), 7));
+}
+
+#[test]
+fn what_is_counted_begins_anew_where_an_envoy_was_behind() {
+    let state = state();
+    let mut watch = Watch::new(&state);
+    let live = live(&state.weights(), 2);
+    let mut look = |seconds: i64, since_millis_ago: u64| {
+        let mut report = report(&state.weights(), 2, &[], 2);
+        report.fleet.since_unix_millis = Some(report.unix_millis - since_millis_ago);
+        let seen = watch.look(heard(&[report]), Some(live.clone()), &state, at(seconds));
+        (seen.split.unwrap().begin, seen.fleet.unwrap().since.unwrap())
+    };
+    assert_eq!(look(10, 200), (at(10), at(10)));
+    assert_eq!(look(12, 2_000), (at(10), at(10)));
+    // By whole seconds it may seem a second later.
+    assert_eq!(look(13, 2_900), (at(13), at(11)));
+    assert_eq!(look(14, 4_000), (at(13), at(10)));
+    assert_eq!(look(20, 1_000), (at(20), at(19)), "one has come");
 }
 
 #[test]

@@ -36,6 +36,14 @@ fn source(command: &str, argument: &str) -> Option<Source> {
         (_, "cluster") => Source::Kubeconfig(KubeconfigList::Clusters),
         (_, "user") => Source::Kubeconfig(KubeconfigList::Users),
         ("ingressroute" | "delegation", "name") => Source::IngressRoute,
+        (_, "contour_namespace") => Source::Namespace,
+        ("start" | "plan", "routes") => Source::IngressRoute,
+        ("start" | "plan", "from" | "to") => Source::Service,
+        (
+            "shift" | "status" | "watch" | "pause" | "resume" | "promote" | "set" | "abort"
+            | "rollback" | "retry" | "undo" | "history",
+            "target",
+        ) => Source::IngressRoute,
         (_, "tls_secret") => Source::TlsSecret,
         (_, "routes") => Source::Route,
         (_, "tcpproxy") => Source::Backends,

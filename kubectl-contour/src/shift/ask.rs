@@ -48,10 +48,8 @@ pub(super) async fn bare(args: &ShiftArgs, manner: Manner) -> Result<(), Failure
     if let Some(state) = unfinished(&target, name.split('#').next().unwrap_or_default()).await? {
         return running(&target, &name, &state, &args.drive, manner).await;
     }
-    let same = format!(
-        "the same without questions: kubectl contour shift start {name} {}",
-        wizard.flags().join(" ")
-    );
+    let command = target.command("start", &target.object(&name));
+    let same = format!("the same without questions: {command} {}", wizard.flags().join(" "));
     write_stderr(&format!("{}\n\n", palette.faint(&same)));
     let target = Arc::new(target);
     let prepared = start::prepare(&target, &name, &wizard.plan()?, &args.drive.reason).await?;

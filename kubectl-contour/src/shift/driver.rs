@@ -8,7 +8,7 @@ use contour_core::name::ObjectRef;
 use contour_core::observe::watch::{Heard as Reports, Watch};
 use contour_core::shift::gate::Window;
 use contour_core::shift::machine::{
-    Action, Answer, Command, Event, Input, Machine, Observation, Outcome, Write,
+    Action, Answer, Command, Event, Input, Live, Machine, Observation, Outcome, Write,
 };
 use contour_core::shift::state::{Phase, State};
 use tokio::sync::{mpsc, watch};
@@ -53,6 +53,10 @@ pub trait Audience {
     fn told(&mut self, told: &Told);
     /// This is how it looks now.
     fn looked(&mut self, look: &Look<'_>);
+    /// Whether it wants to see more than the machine needs to.
+    fn is_watching(&self) -> bool {
+        false
+    }
     /// Something cannot be heard or read, for this reason.
     fn trouble(&mut self, why: &str);
 }
@@ -85,6 +89,8 @@ pub struct Driver<'a, A> {
     blind: Option<Timestamp>,
     /// What was told last of what passes.
     last: String,
+    /// The object as it was read last.
+    live: Option<Live>,
 }
 
 /// Why a wait is over.
@@ -108,7 +114,17 @@ impl<'a, A: Audience> Driver<'a, A> {
             Guard::Lease(lease) => Some(lease.news()),
             Guard::File(_) => None,
         };
-        Self { target, object, machine, watch, audience, lease, blind: None, last: String::new() }
+        Self {
+            target,
+            object,
+            machine,
+            watch,
+            audience,
+            lease,
+            blind: None,
+            last: String::new(),
+            live: None,
+        }
     }
 
     /// Where the shift is.
@@ -231,6 +247,7 @@ impl<'a, A: Audience> Driver<'a, A> {
             let complete = heard.troubles.is_empty();
             let reports = Reports { reports: &heard.reports, complete };
             let live = found.map(|found| found.live);
+            self.live.clone_from(&live);
             let seen = self.watch.look(reports, live, state, now);
             let window = self.watch.present(state);
             let look = Look {
@@ -253,6 +270,38 @@ impl<'a, A: Audience> Driver<'a, A> {
     }
 
     async fn wait(&mut self, until: Timestamp, orders: &mut mpsc::Receiver<Order>) -> Woken {
+        while self.audience.is_watching() && self.target.now().unix() + 1 < until.unix() {
+            let soon = Timestamp::from_unix(self.target.now().unix() + 1);
+            match self.sleep(soon, orders).await {
+                Woken::Due => self.glance().await,
+                woken @ (Woken::Order(_) | Woken::Lease(_)) => return woken,
+            }
+        }
+        self.sleep(until, orders).await
+    }
+
+    /// Shows whoever watches how it looks, between two looks of the machine.
+    async fn glance(&mut self) {
+        let heard = self.target.hear(self.object).await;
+        if let Some(trouble) = heard.troubles.first() {
+            self.audience.trouble(trouble);
+            return;
+        }
+        let (now, state) = (self.target.now(), self.machine.state());
+        let reports = Reports { reports: &heard.reports, complete: true };
+        let seen = self.watch.glance(reports, self.live.clone(), state, now);
+        let window = self.watch.present(state);
+        let baked = self.machine.baked();
+        self.audience.looked(&Look {
+            state,
+            seen: Some(&seen),
+            window: window.as_ref(),
+            baked,
+            now,
+        });
+    }
+
+    async fn sleep(&mut self, until: Timestamp, orders: &mut mpsc::Receiver<Order>) -> Woken {
         let left = until.unix().saturating_sub(self.target.now().unix());
         let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
         let lease = &mut self.lease;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::args::DriveFlags;
 use super::driver::{Driver, Ended, Order};
-use super::session::{Part, Teller, again, close, heed};
+use super::session::{Aim, Part, Teller, again, close, heed};
 use super::start::Begun;
 use super::target::{Guard, Target};
 use crate::failure::Failure;
@@ -128,7 +128,8 @@ pub(super) async fn drive(
     let mut closings = Vec::new();
     for Over { one, ended, state } in over {
         let One { target, object, guard, teller, .. } = one;
-        let part = Part { target: &target, object: &object, state, ended, guard, teller };
+        let aim = Aim::Arrive;
+        let part = Part { target: &target, object: &object, state, ended, guard, teller, aim };
         closings.push(part.end(was_interrupted).await?);
     }
     close(closings, flags)

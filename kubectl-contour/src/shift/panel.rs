@@ -160,6 +160,10 @@ impl Audience for Panel {
         self.send(Event::Snapshot(Box::new(snapshot)));
     }
 
+    fn is_watching(&self) -> bool {
+        true
+    }
+
     fn trouble(&mut self, why: &str) {
         self.send(Event::Stale(why.to_owned()));
     }

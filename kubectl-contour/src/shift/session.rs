@@ -127,6 +127,10 @@ impl Audience for Telling<'_> {
         }
     }
 
+    fn is_watching(&self) -> bool {
+        self.panel.is_some()
+    }
+
     fn trouble(&mut self, why: &str) {
         match &mut self.panel {
             None => self.teller.trouble(why),
@@ -151,6 +155,46 @@ pub struct Session<'a> {
     pub flags: &'a DriveFlags,
     /// How to speak.
     pub manner: Manner,
+    /// What was asked for.
+    pub aim: Aim,
+}
+
+/// What a command is for: when that is done, it has ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// To reach the end of the plan.
+    Arrive,
+    /// To stop it.
+    Stop,
+    /// To end it.
+    End,
+    /// To move traffic back.
+    Return,
+}
+
+impl Aim {
+    /// What a command of an operator is for.
+    pub fn of(command: &Command) -> Self {
+        match command {
+            Command::Resume | Command::Promote | Command::PromoteFully | Command::Retry => {
+                Self::Arrive
+            }
+            Command::Pause(_) | Command::Set(_) => Self::Stop,
+            Command::Abort => Self::End,
+            Command::Rollback { .. } | Command::Undo { .. } => Self::Return,
+        }
+    }
+
+    /// The exit code for how it ended.
+    pub fn code(self, outcome: &Outcome) -> u8 {
+        let done = match self {
+            Self::Arrive => false,
+            Self::Stop => matches!(outcome, Outcome::Paused(_)),
+            Self::End => matches!(outcome, Outcome::Aborted { .. }),
+            Self::Return => matches!(outcome, Outcome::RolledBack(_)),
+        };
+        if done { 0 } else { outcome.code() }
+    }
 }
 
 impl Session<'_> {
@@ -165,7 +209,7 @@ impl Session<'_> {
         let heeded = heed(tell.clone(), self.flags.on_interrupt, Arc::clone(&interrupted));
         let mut signals = tokio::spawn(heeded);
         let panel = self.panel(tell)?;
-        let Self { target, object, begun, hold, flags, .. } = self;
+        let Self { target, object, begun, hold, flags, aim, .. } = self;
         let (mut machine, mut actions) = begun;
         let guard = hold.guard;
         let mut telling = Telling { teller: &mut teller, panel };
@@ -194,7 +238,7 @@ impl Session<'_> {
             panel.close();
         }
         signals.abort();
-        let part = Part { target, object, state, ended, guard, teller };
+        let part = Part { target, object, state, ended, guard, teller, aim };
         close(vec![part.end(interrupted.load(Ordering::Acquire)).await?], flags)
     }
 
@@ -268,6 +312,8 @@ pub(super) struct Part<'a> {
     pub(super) guard: Guard,
     /// What was told.
     pub(super) teller: Teller,
+    /// What was asked for.
+    pub(super) aim: Aim,
 }
 
 /// What is to be said and written of a part.
@@ -309,7 +355,7 @@ impl Part<'_> {
         let mut value = show::json(self.object, &self.state, None, None);
         if let Some(fields) = value.as_object_mut() {
             fields.insert("outcome".to_owned(), outcome.to_string().into());
-            fields.insert("exitCode".to_owned(), outcome.code().into());
+            fields.insert("exitCode".to_owned(), self.aim.code(&outcome).into());
         }
         let closing = Closing {
             value,
@@ -322,7 +368,7 @@ impl Part<'_> {
     }
 
     fn failure(&self, outcome: &Outcome, was_interrupted: bool) -> Option<Failure> {
-        let code = outcome.code();
+        let code = self.aim.code(outcome);
         if code == 0 {
             return None;
         }

@@ -18,7 +18,7 @@ use super::args::{DriveFlags, Format, PlaceFlags, PlanOnlyArgs, RouteFlags, Star
 use super::lease::Hold;
 use super::plan::PlanArgs;
 use super::preflight::{self, Finding, Level};
-use super::session::{Session, release, yaml};
+use super::session::{Aim, Session, release, yaml};
 use super::target::{Found, Named, Target};
 use super::{group, show};
 use crate::failure::{Failure, Kind, write_stderr};
@@ -131,9 +131,18 @@ pub(super) async fn begin(
         return group::drive(begun, drive, manner).await;
     }
     let Some(Begun { target, object, hosts, first, hold }) = begun.pop() else { return Ok(()) };
-    Session { target: &target, object: &object, hosts, begun: first, hold, flags: drive, manner }
-        .drive()
-        .await
+    Session {
+        target: &target,
+        object: &object,
+        hosts,
+        begun: first,
+        hold,
+        flags: drive,
+        manner,
+        aim: Aim::Arrive,
+    }
+    .drive()
+    .await
 }
 
 /// A shift whose first write is about to be made.

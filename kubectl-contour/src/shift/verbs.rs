@@ -4,7 +4,7 @@ use contour_core::shift::Note;
 use contour_core::shift::machine::{Command, Holder, Machine};
 
 use super::args::{DriveFlags, GoArgs, PlaceFlags, SetArgs};
-use super::session::Session;
+use super::session::{Aim, Session};
 use super::start::{find, hosts};
 use super::target::{Named, Target};
 use crate::failure::{Failure, Kind};
@@ -41,6 +41,7 @@ pub(super) async fn take(
     }
     let command = command(target.holder().clone());
     agree(&command, drive.yes, &object.to_string()).await?;
+    let aim = Aim::of(&command);
     let hold = target.hold(&object, drive.take_over).await?;
     let holder = Holder { name: target.holder().clone(), until: hold.until };
     let found = target.read(&object).await?;
@@ -59,7 +60,7 @@ pub(super) async fn take(
         }
     };
     let hosts = hosts(&found.route);
-    Session { target, object: &object, hosts, begun, hold, flags: drive, manner }.drive().await
+    Session { target, object: &object, hosts, begun, hold, flags: drive, manner, aim }.drive().await
 }
 
 /// `shift set`.
