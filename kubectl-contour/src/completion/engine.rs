@@ -31,15 +31,13 @@ enum Source {
 /// What the value of an argument is, by the command and the argument's name.
 fn source(command: &str, argument: &str) -> Option<Source> {
     Some(match (command, argument) {
-        (_, "namespace") => Source::Namespace,
+        (_, "namespace" | "contour_namespace") => Source::Namespace,
         (_, "context") => Source::Kubeconfig(KubeconfigList::Contexts),
         (_, "cluster") => Source::Kubeconfig(KubeconfigList::Clusters),
         (_, "user") => Source::Kubeconfig(KubeconfigList::Users),
-        ("ingressroute" | "delegation", "name") => Source::IngressRoute,
-        (_, "contour_namespace") => Source::Namespace,
-        ("start" | "plan", "routes") => Source::IngressRoute,
-        ("start" | "plan", "from" | "to") => Source::Service,
-        (
+        ("ingressroute" | "delegation", "name")
+        | ("start" | "plan", "routes")
+        | (
             "shift" | "status" | "watch" | "pause" | "resume" | "promote" | "set" | "abort"
             | "rollback" | "retry" | "undo" | "history",
             "target",
@@ -49,7 +47,7 @@ fn source(command: &str, argument: &str) -> Option<Source> {
         (_, "tcpproxy") => Source::Backends,
         (_, "delegates") => Source::Delegation,
         ("blue-green", "target") => Source::Target,
-        ("blue-green", "service") => Source::Service,
+        ("blue-green", "service") | ("start" | "plan", "from" | "to") => Source::Service,
         ("delegation", "services") => Source::TeamService,
         ("delegation", "to") => Source::Reference,
         ("install" | "upgrade", "profile") => Source::Profile,

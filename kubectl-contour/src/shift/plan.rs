@@ -40,7 +40,8 @@ pub struct PlanArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Steps")]
 pub struct StepFlags {
-    /// The shares one by one, each perhaps with its own bake: `1,5,25@10m,50,100`
+    /// The shares one by one, each perhaps with its own bake: `1,5,25@10m,50,100` [default:
+    /// 1,5,25,50,100, those of them that are beyond what the new service has]
     #[arg(long, value_name = "LIST", group = "schedule")]
     pub steps: Option<String>,
     /// Equal steps of so many percent, up to --max

@@ -491,3 +491,90 @@ fn several_routes_are_shifted_together_and_go_back_together() {
     );
     assert!(second.starts_with("# The second shop."), "{second}");
 }
+
+/// What a terminal shows, as far as it was read.
+struct Terminal {
+    child: Child,
+    keys: std::process::ChildStdin,
+    out: std::sync::mpsc::Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Terminal {
+    /// Runs a command line on a terminal of 80 by 24.
+    fn open(line: &str) -> Self {
+        let line = format!("stty rows 24 cols 80; exec {line}");
+        let mut child = std::process::Command::new("script")
+            .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("LANG", "C.UTF-8")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of util-linux, is there");
+        let (keys, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (sender, out) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = vec![0; 4_096];
+            while let Ok(count @ 1..) = std::io::Read::read(&mut shown, &mut bytes) {
+                if sender.send(bytes[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, keys, out, seen: String::new() }
+    }
+
+    /// Waits until something is shown that was not before.
+    fn shows(&mut self, text: &str) {
+        let from = self.seen.len();
+        while !self.seen.get(from..).unwrap_or_default().contains(text) {
+            let more = self.out.recv_timeout(super::program::PATIENCE);
+            let more = more.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.seen));
+            self.seen.push_str(&String::from_utf8_lossy(&more));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        std::io::Write::write_all(&mut self.keys, keys.as_bytes()).unwrap();
+        std::io::Write::flush(&mut self.keys).unwrap();
+    }
+
+    fn end(mut self) -> (Option<i32>, String) {
+        while let Ok(more) = self.out.recv_timeout(super::program::PATIENCE) {
+            self.seen.push_str(&String::from_utf8_lossy(&more));
+        }
+        (self.child.wait().unwrap().code(), self.seen)
+    }
+}
+
+#[test]
+fn on_a_terminal_the_panel_moves_traffic_by_keys_and_gives_the_screen_back() {
+    let sandbox = Sandbox::start(&[]);
+    let flags = ["--from", "blue", "--to", "green", "--steps", "50,100", "--bake", "60s", "-y"];
+    let arguments = line(&sandbox, "start", &flags).join(" ");
+    let program = env!("CARGO_BIN_EXE_kubectl-contour");
+    let mut terminal = Terminal::open(&format!("{program} {arguments}"));
+    terminal.shows("baking at 50%");
+    terminal.press("p");
+    terminal.shows("PAUSED");
+    terminal.press("r");
+    terminal.shows("live in every Envoy");
+    terminal.press("b");
+    terminal.shows("y/n");
+    terminal.press("y");
+    terminal.shows("ROLLED BACK");
+    terminal.press("q");
+    let (code, seen) = terminal.end();
+    assert_eq!(code, Some(3), "{seen:?}");
+    let (enter, leave) = (seen.find("\u{1b}[?1049h"), seen.rfind("\u{1b}[?1049l"));
+    assert!(enter.is_some() && enter < leave, "{seen:?}");
+    let after = seen.split("\u{1b}[?1049l").last().unwrap();
+    assert!(
+        after.contains("rolled back: asked for by"),
+        "the end is told on the user's own screen: {after:?}"
+    );
+    let text = std::fs::read_to_string(sandbox.path.join("shop.yaml")).unwrap();
+    assert!(text.contains("weight: 90") && text.contains("weight: 10"), "{text}");
+}
