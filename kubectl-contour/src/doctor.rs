@@ -6,12 +6,13 @@ mod world;
 use clap::{Args, CommandFactory as _};
 use serde_json::{Value, json};
 
-pub use judge::{Finding, Level, judge};
+pub use judge::judge;
 pub use world::{Directory, File, Kubectl, World};
 
 use crate::cli::Cli;
 use crate::cluster::{Cluster, ClusterFlags};
 use crate::failure::{Failure, Kind};
+use crate::finding::{Finding, Level};
 use crate::output::{Format, Palette, Printer};
 
 /// Flags of `doctor`.

@@ -11,6 +11,7 @@ pub mod create;
 pub mod doctor;
 pub mod duration;
 pub mod failure;
+pub mod finding;
 pub mod fleet;
 pub mod install;
 pub mod man;

@@ -197,6 +197,22 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// In a word or two.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Converging => "converging",
+            Self::Baking => "baking",
+            Self::Paused { .. } => "paused",
+            Self::Holding(_) => "held",
+            Self::RollingBack(_) => "rolling back",
+            Self::Draining => "draining",
+            Self::Completed { .. } => "completed",
+            Self::RolledBack(_) => "rolled back",
+            Self::Aborted(_) => "aborted",
+        }
+    }
+
     /// Whether it is over, so that another shift may begin.
     pub fn is_over(&self) -> bool {
         match self {

@@ -2,57 +2,8 @@
 
 use super::world::{File, Kubectl, World};
 use crate::completion::EXECUTABLE;
+use crate::finding::Finding;
 use std::path::PathBuf;
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Not at all.
-    Fine,
-    /// Something is missing or may surprise.
-    Warning,
-    /// `kubectl contour` does not do what it should.
-    Error,
-}
-
-impl Level {
-    /// Its name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fine => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What was looked at.
-    pub check: &'static str,
-    /// How bad it is.
-    pub level: Level,
-    /// What is so.
-    pub message: String,
-    /// What to do; nothing where all is fine.
-    pub hint: String,
-}
-
-impl Finding {
-    /// That something is as it should be.
-    pub fn fine(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, level: Level::Fine, message: message.into(), hint: String::new() }
-    }
-
-    fn warning(check: &'static str, message: String, hint: impl Into<String>) -> Self {
-        Self { check, level: Level::Warning, message, hint: hint.into() }
-    }
-
-    fn error(check: &'static str, message: String, hint: impl Into<String>) -> Self {
-        Self { check, level: Level::Error, message, hint: hint.into() }
-    }
-}
 
 /// Judges what there is.
 pub fn judge(world: &World) -> Vec<Finding> {
@@ -187,6 +138,7 @@ fn completion(world: &World) -> Finding {
 mod tests {
     use super::super::world::Directory;
     use super::*;
+    use crate::finding::Level;
 
     fn file(name: &str, real: &str) -> File {
         File { name: name.into(), executable: true, real: real.into(), ours: false }

@@ -160,7 +160,7 @@ pub async fn watch(args: &StatusArgs, place: &PlaceFlags, _manner: Manner) -> Re
 fn line(state: &State, drifted: bool) -> String {
     let why = show::why(&state.progress.phase).map_or_else(String::new, |why| format!(" ({why})"));
     let drift = if drifted { "; the weights are not those of the shift" } else { "" };
-    let (phase, share) = (show::phase(&state.progress.phase), show::share(state));
+    let (phase, share) = (state.progress.phase.name(), show::share(state));
     format!("{} {phase} at {share}{why}{drift}", state.progress.since)
 }
 
@@ -292,7 +292,7 @@ fn row(object: &ObjectRef, state: &State, now: Timestamp) -> Vec<Cell> {
         object.name.name.to_string(),
         from,
         to,
-        show::phase(&state.progress.phase).to_owned(),
+        state.progress.phase.name().to_owned(),
         show::share(state),
         show::ago(state.progress.since, now),
         state.progress.holder.to_string(),

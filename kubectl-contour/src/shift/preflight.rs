@@ -17,63 +17,14 @@ use super::kubernetes::{Kubernetes, MANAGER};
 use super::target::{Found, Heard, Target};
 use crate::cluster::value::{items, text};
 use crate::failure::{Failure, Kind};
+use crate::finding::Finding;
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    Fine,
-    /// It can begin, and the operator should know.
-    Warning,
-    /// It cannot begin.
-    Error,
-}
-
-impl Level {
-    /// As it is shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Fine => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How bad it is.
-    pub level: Level,
-    /// What was looked at: stable, and documented in docs/shift.md.
-    pub check: &'static str,
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl Finding {
-    fn fine(check: &'static str, message: impl Into<String>) -> Self {
-        Self { level: Level::Fine, check, message: message.into(), remedy: String::new() }
-    }
-
-    fn warning(check: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        let (message, remedy) = (message.into(), remedy.into());
-        Self { level: Level::Warning, check, message, remedy }
-    }
-
-    fn error(check: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { level: Level::Error, ..Self::warning(check, message, remedy) }
-    }
-
-    /// For programs.
-    pub fn json(&self) -> Value {
-        json!({
-            "level": self.level.word(), "check": self.check,
-            "message": self.message, "remedy": self.remedy,
-        })
-    }
+/// A finding for programs.
+pub fn json(finding: &Finding) -> Value {
+    json!({
+        "level": finding.level.word(), "check": finding.check,
+        "message": finding.message, "remedy": finding.hint,
+    })
 }
 
 /// The services as the operator names them, found in the routes.

@@ -21,22 +21,6 @@ pub fn share(state: &State) -> String {
     }
 }
 
-/// The phase in one word, as programs read it.
-pub fn phase(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Waiting => "waiting",
-        Phase::Converging => "converging",
-        Phase::Baking => "baking",
-        Phase::Paused { .. } => "paused",
-        Phase::Holding(_) => "held",
-        Phase::RollingBack(_) => "rolling back",
-        Phase::Draining => "draining",
-        Phase::Completed { .. } => "completed",
-        Phase::RolledBack(_) => "rolled back",
-        Phase::Aborted(_) => "aborted",
-    }
-}
-
 /// Why it is in that phase, where there is a reason.
 pub fn why(phase: &Phase) -> Option<String> {
     match phase {
@@ -78,7 +62,7 @@ pub fn text(
         let _unused = writeln!(out, "{name:<11}{value}");
     };
     line("Route:", &format!("{}/{}", object.name.namespace, object.name.name));
-    line("Shift:", &format!("{ends}, {} at {}", phase(&state.progress.phase), share(state)));
+    line("Shift:", &format!("{ends}, {} at {}", state.progress.phase.name(), share(state)));
     if let Some(why) = why(&state.progress.phase) {
         line("Why:", &why);
     }
@@ -162,7 +146,7 @@ pub fn json(
         "id": state.charter.id.as_str(),
         "from": ends.map(|(from, _)| from.to_string()),
         "to": ends.map(|(_, to)| to.to_string()),
-        "phase": phase(&state.progress.phase),
+        "phase": state.progress.phase.name(),
         "why": why(&state.progress.phase),
         "share": match state.progress.share {
             Share::Baseline => Value::Null,

@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use super::args::{DriveFlags, Format, PlaceFlags, PlanOnlyArgs, RouteFlags, StartArgs};
 use super::lease::Hold;
 use super::plan::PlanArgs;
-use super::preflight::{self, Finding, Level};
+use super::preflight;
 use super::session::{Aim, Session, release, yaml};
 use super::target::{Found, Named, Target};
 use super::{group, show};
 use crate::failure::{Failure, Kind, write_stderr};
+use crate::finding::{Finding, Level};
 use crate::output::{ColorChoice, Manner, Palette, confirm, confirm_by};
 
 /// How long traffic is counted to say how much a shift is about.
@@ -181,7 +182,7 @@ fn running(object: &ObjectRef, live: &Live, target: &Target) -> Result<(), Failu
     if state.is_spent(&live.uid) {
         return Ok(());
     }
-    let phase = show::phase(&state.progress.phase);
+    let phase = state.progress.phase.name();
     let (operator, share) = (state.progress.holder.as_str(), show::share(&state));
     let message =
         format!("{object} is being shifted already: {phase} at {share}, last driven by {operator}");
@@ -229,6 +230,12 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Failure> {
     let named = Named::parse(name)?;
     let policy = plan.policy()?;
+    if policy.deadman.is_some()
+        && let Target::Files(_) = &**target
+    {
+        let message = "--deadman needs a cluster, whose controller acts without this client";
+        return Err(Failure::new(Kind::Usage, message).with_hint("leave it out for files"));
+    }
     let (object, found) = find(target, &named.name).await?;
     let from = preflight::service(&found.route, &plan.from, "--from")?;
     let to = preflight::service(&found.route, &plan.to, "--to")?;
@@ -296,7 +303,7 @@ impl Prepared {
         let Some(first) = errors().next().filter(|_| !force) else { return Ok(()) };
         let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
         let remedy =
-            if first.remedy.is_empty() { String::new() } else { format!("{}\n", first.remedy) };
+            if first.hint.is_empty() { String::new() } else { format!("{}\n", first.hint) };
         let message = format!("the shift cannot begin: {}{more}", first.message);
         Err(Failure::new(Kind::Shift(7), message)
             .with_hint(format!("{remedy}shift plan shows all of it; --force begins all the same")))
@@ -378,8 +385,8 @@ impl Prepared {
                 Level::Error => palette.bad("error  "),
             };
             let _unused = writeln!(out, "  {word} {}: {}", finding.check, finding.message);
-            if finding.level != Level::Fine && !finding.remedy.is_empty() {
-                let _unused = writeln!(out, "          {}", palette.faint(&finding.remedy));
+            if finding.level != Level::Fine && !finding.hint.is_empty() {
+                let _unused = writeln!(out, "          {}", palette.faint(&finding.hint));
             }
         }
         out
@@ -408,7 +415,7 @@ impl Prepared {
             "shift": show::json(&self.object, &state, None, None),
             "changes": places.collect::<Vec<_>>(),
             "requestsPerSecond": self.rate,
-            "preflight": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
+            "preflight": self.findings.iter().map(preflight::json).collect::<Vec<_>>(),
         })
     }
 }

@@ -324,7 +324,7 @@ fn about(route: &IngressRoute) -> String {
     match shift.filter(|state| !state.progress.phase.is_over()) {
         None => host.to_owned(),
         Some(state) => {
-            let (phase, share) = (show::phase(&state.progress.phase), show::share(&state));
+            let (phase, share) = (state.progress.phase.name(), show::share(&state));
             format!("{host}, being shifted: {phase} at {share}")
         }
     }

@@ -400,6 +400,13 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("start", "shop", &["--from", "blue", "--to", "green"], 2, "add --yes"),
         (
             "start",
+            "shop",
+            &["--from", "blue", "--to", "green", "-y", "--deadman", "10m"],
+            2,
+            "--deadman needs a cluster",
+        ),
+        (
+            "start",
             "service/shop",
             &["--from", "blue", "--to", "green", "-y"],
             2,

@@ -179,7 +179,7 @@ impl<'a> Pen<'a> {
         }
         let Some(snapshot) = self.snapshot() else { return self.line("-", Tone::Plain) };
         let mark = if self.model.stale.is_some() { self.glyphs().warn } else { "" };
-        let (share, name) = (plan::share(&snapshot.state), phase::name(snapshot.phase()));
+        let (share, name) = (plan::share(&snapshot.state), snapshot.phase().name());
         self.line(format!("{mark}{share} {name}"), Tone::Strong)
     }
 

@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span};
 
-use super::{Pen, phase, plan};
+use super::{Pen, plan};
 use crate::shift::keymap::{Act, BINDINGS, Binding, Key};
 use crate::shift::model::{Effect, Question};
 use crate::text;
@@ -114,7 +114,7 @@ fn key(binding: &Binding, pen: Pen<'_>) -> [Span<'static>; 2] {
 /// Every key, what it does, and why not now.
 pub(super) fn help(pen: Pen<'_>) -> Vec<Line<'static>> {
     let share = pen.snapshot().map_or_else(String::new, |s| {
-        format!(", {} at {}", phase::name(s.phase()), plan::share(&s.state))
+        format!(", {} at {}", s.phase().name(), plan::share(&s.state))
     });
     let mut lines = vec![
         pen.line(format!("Keys of a shift{share}"), Tone::Strong),

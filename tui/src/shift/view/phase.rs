@@ -16,22 +16,6 @@ use crate::theme::Tone;
 /// A bar is at least so wide, and at most.
 const BAR: (usize, usize) = (10, 60);
 
-/// A phase in a word or two.
-pub(super) fn name(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Waiting => "waiting",
-        Phase::Converging => "converging",
-        Phase::Baking => "baking",
-        Phase::Paused { .. } => "paused",
-        Phase::Holding(_) => "held",
-        Phase::RollingBack(_) => "rolling back",
-        Phase::Draining => "draining",
-        Phase::Completed { .. } => "done",
-        Phase::RolledBack(_) => "rolled back",
-        Phase::Aborted(_) => "aborted",
-    }
-}
-
 /// How it ended, or that it waits for an operator: a headline, what is to be said, and how it is
 /// meant.
 pub(super) fn ended(snapshot: &Snapshot) -> Option<(&'static str, String, Tone)> {
@@ -104,7 +88,7 @@ pub(super) fn lines(pen: Pen<'_>, snapshot: &Snapshot) -> Vec<Line<'static>> {
         // Nobody here knows how it goes on.
         Some(_) if snapshot.is_moving() => {
             let share = plan::share(&snapshot.state);
-            (format!("{} at {share} when last seen", name(snapshot.phase())), None)
+            (format!("{} at {share} when last seen", snapshot.phase().name()), None)
         }
         Some(_) | None => words(pen, snapshot),
     };
@@ -180,7 +164,7 @@ fn words(pen: Pen<'_>, snapshot: &Snapshot) -> (String, Progress) {
             (words, Some((passed, policy.drain)))
         }
         phase @ (Phase::Completed { .. } | Phase::RolledBack(_) | Phase::Aborted(_)) => {
-            (format!("{} at {share}, {} ago", name(phase), span(passed)), None)
+            (format!("{} at {share}, {} ago", phase.name(), span(passed)), None)
         }
     }
 }
