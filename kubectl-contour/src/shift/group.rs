@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::args::DriveFlags;
 use super::driver::{Driver, Ended, Order};
-use super::session::{Aim, Part, Teller, again, close, heed};
+use super::session::{Aim, Heeding, Part, Teller, again, close};
 use super::start::Begun;
 use super::target::{Guard, Target};
 use crate::failure::Failure;
@@ -80,7 +80,13 @@ pub(super) async fn drive(
 ) -> Result<(), Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let (tell, mut orders) = mpsc::channel(4);
-    let mut signals = tokio::spawn(heed(tell, flags.on_interrupt, Arc::clone(&interrupted)));
+    let heeding = Heeding {
+        orders: tell,
+        what: flags.on_interrupt,
+        interrupted: Arc::clone(&interrupted),
+        says: true,
+    };
+    let mut signals = tokio::spawn(heeding.heed());
     let (mut running, mut senders) = (JoinSet::new(), Vec::new());
     for Begun { target, object, first: (machine, actions), hold, .. } in begun {
         let (sender, orders) = mpsc::channel(4);

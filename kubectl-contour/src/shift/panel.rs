@@ -97,7 +97,7 @@ impl Panel {
         };
         let screen = std::thread::Builder::new()
             .name("panel".to_owned())
-            .spawn(move || painter.run(&events))?;
+            .spawn(move || painter.until_closed(&events))?;
         let (windows, last, snapshot) = (Vec::new(), None, None);
         Ok(Self { subject, tell, screen, windows, last, snapshot })
     }
@@ -181,6 +181,12 @@ struct Painter {
 }
 
 impl Painter {
+    /// A terminal that cannot be used any more leaves the shift as it is.
+    fn until_closed(self, events: &Receiver<Event>) -> io::Result<()> {
+        let orders = self.orders.clone();
+        self.run(events).inspect_err(|_error| drop(orders.blocking_send(Order::Detach)))
+    }
+
     fn run(mut self, events: &Receiver<Event>) -> io::Result<()> {
         let mut ticked = Instant::now();
         self.draw()?;

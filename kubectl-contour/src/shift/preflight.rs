@@ -171,7 +171,14 @@ pub async fn look(
         state(report, &mut findings);
     }
     endpoints(&heard.reports, ends, &mut findings);
-    findings
+    // Replicas mostly say the same.
+    let mut told: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !told.contains(&finding) {
+            told.push(finding);
+        }
+    }
+    told
 }
 
 async fn rights(kubernetes: &Kubernetes, object: &ObjectRef, findings: &mut Vec<Finding>) {

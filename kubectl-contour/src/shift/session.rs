@@ -206,9 +206,14 @@ impl Session<'_> {
         let mut teller = Teller::new(self.object, self.flags.output, self.manner);
         let (tell, mut orders) = mpsc::channel(4);
         let interrupted = Arc::new(AtomicBool::new(false));
-        let heeded = heed(tell.clone(), self.flags.on_interrupt, Arc::clone(&interrupted));
-        let mut signals = tokio::spawn(heeded);
-        let panel = self.panel(tell)?;
+        let panel = self.panel(tell.clone())?;
+        let heeding = Heeding {
+            orders: tell,
+            what: self.flags.on_interrupt,
+            interrupted: Arc::clone(&interrupted),
+            says: panel.is_none(),
+        };
+        let mut signals = tokio::spawn(heeding.heed());
         let Self { target, object, begun, hold, flags, aim, .. } = self;
         let (mut machine, mut actions) = begun;
         let guard = hold.guard;
@@ -224,6 +229,9 @@ impl Session<'_> {
             // Whoever sits there may read how it ended, and go on.
             let Ended::Outcome(outcome) = &ended else { break (ended, state) };
             panel.ended(&state, outcome, target.now());
+            if interrupted.load(Ordering::Acquire) {
+                break (ended, state);
+            }
             let order = tokio::select! {
                 order = orders.recv() => order,
                 _ = &mut signals => None,
@@ -284,18 +292,34 @@ pub(super) async fn again(
     Machine::resume(holder, &found.live, command, target.now())
 }
 
-/// The first signal ends the shift in order; with the second this ends, and the shift is let be.
-pub(super) async fn heed(tell: mpsc::Sender<Order>, what: Interrupt, interrupted: Arc<AtomicBool>) {
-    let Ok(mut signals) = Signals::listen() else { return };
-    let why = signals.next().await;
-    interrupted.store(true, Ordering::Release);
-    let command = match what {
-        Interrupt::Hold => Command::Pause(Note::new(why)),
-        Interrupt::Rollback => Command::Rollback { by: Note::new(why), force: false },
-    };
-    write_stderr(&format!("{why}: ending in order; once more ends at once\n"));
-    drop(tell.send(Order::Command(command)).await);
-    signals.next().await;
+/// What signals do.
+pub(super) struct Heeding {
+    /// Whom the first one is told.
+    pub(super) orders: mpsc::Sender<Order>,
+    /// What it means.
+    pub(super) what: Interrupt,
+    /// Whether one has come.
+    pub(super) interrupted: Arc<AtomicBool>,
+    /// Whether to say so: not over a panel.
+    pub(super) says: bool,
+}
+
+impl Heeding {
+    /// The first signal ends the shift in order; with the second this ends, and the shift is let be.
+    pub(super) async fn heed(self) {
+        let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
+        let why = signals.next().await;
+        self.interrupted.store(true, Ordering::Release);
+        let command = match self.what {
+            Interrupt::Hold => Command::Pause(Note::new(why)),
+            Interrupt::Rollback => Command::Rollback { by: Note::new(why), force: false },
+        };
+        if self.says {
+            write_stderr(&format!("{why}: ending in order; once more ends at once\n"));
+        }
+        drop(self.orders.send(Order::Command(command)).await);
+        signals.next().await;
+    }
 }
 
 /// A part that has ended, and what is left to do for it.

@@ -510,7 +510,7 @@ struct Terminal {
 impl Terminal {
     /// Runs a command line on a terminal of 80 by 24.
     fn open(line: &str) -> Self {
-        let line = format!("stty rows 24 cols 80; exec {line}");
+        let line = format!("stty rows 24 cols 80; echo process $$.; exec {line}");
         let mut child = std::process::Command::new("script")
             .args(["-q", "-e", "-c", &line, "/dev/null"])
             .env("TERM", "xterm")
@@ -541,6 +541,12 @@ impl Terminal {
             let more = more.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.seen));
             self.seen.push_str(&String::from_utf8_lossy(&more));
         }
+    }
+
+    /// The process id of what runs there.
+    fn pid(&self) -> String {
+        let (_, from) = self.seen.split_once("process ").unwrap();
+        from.split_once('.').unwrap().0.to_owned()
     }
 
     fn press(&mut self, keys: &str) {
@@ -584,4 +590,23 @@ fn on_a_terminal_the_panel_moves_traffic_by_keys_and_gives_the_screen_back() {
     );
     let text = std::fs::read_to_string(sandbox.path.join("shop.yaml")).unwrap();
     assert!(text.contains("weight: 90") && text.contains("weight: 10"), "{text}");
+}
+
+#[test]
+fn a_signal_ends_the_panel_too() {
+    let sandbox = Sandbox::start(&[]);
+    let flags = ["--from", "blue", "--to", "green", "--steps", "50,100", "--bake", "60s", "-y"];
+    let arguments = line(&sandbox, "start", &flags).join(" ");
+    let program = env!("CARGO_BIN_EXE_kubectl-contour");
+    let mut terminal = Terminal::open(&format!("{program} {arguments}"));
+    terminal.shows("baking at 50%");
+    let pid = terminal.pid();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let (code, seen) = terminal.end();
+    assert_eq!(code, Some(130), "{seen:?}");
+    let after = seen.split("\u{1b}[?1049l").last().unwrap();
+    assert!(after.contains("shift resume shop -f"), "{after:?}");
+    let status = shift(&sandbox, "status", &["-o", "json"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["phase"], "paused", "{status}");
 }
