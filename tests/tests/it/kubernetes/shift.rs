@@ -33,7 +33,8 @@ struct World {
 
 impl World {
     async fn start() -> Option<Self> {
-        let server = ApiServer::start(Options::default().user("nobody", &[])).await?;
+        let server =
+            ApiServer::start(Options::default().user("nobody", &[]).user("shifter", &[])).await?;
         let admin = server.admin();
         admin.install_crds().await;
         for namespace in [NAMESPACE, DEMO] {
@@ -437,4 +438,50 @@ async fn what_cannot_begin_says_why_and_writes_nothing() {
     assert!(said.contains("no controller"), "{said}");
     let (blue, green, state) = world.shifted("shop").await;
     assert_eq!((blue, green, state), (Some(100), Some(0), None));
+}
+
+/// A Role with the rules of docs/shift.md for a namespace, and its binding.
+fn role(namespace: &str, rules: &str) -> [Value; 2] {
+    let rules: Value = serde_saphyr::from_str(rules).unwrap();
+    let (api, metadata) =
+        ("rbac.authorization.k8s.io/v1", json!({"namespace": namespace, "name": "shifter"}));
+    let role =
+        json!({"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": rules["rules"]});
+    let binding = json!({
+        "apiVersion": api, "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "shifter"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "shifter"}],
+    });
+    [role, binding]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_of_the_guide_are_enough() {
+    let Some(world) = World::start().await else { return };
+    let guide = include_str!("../../../../docs/shift.md");
+    let (_, from) = guide.split_once("## What it takes").unwrap();
+    let yaml = from.split("```yaml").nth(1).unwrap().split("```").next().unwrap();
+    let parts: Vec<_> = yaml.split("rules:").skip(1).map(|part| format!("rules:{part}")).collect();
+    let [routes, controllers] = parts.as_slice() else { panic!("{parts:?}") };
+    for object in role(DEMO, routes).iter().chain(&role(NAMESPACE, controllers)) {
+        world.admin.apply_value(object).await.unwrap();
+    }
+    let shifter = world.server.kubeconfig("shifter");
+    let plan = ["plan", "shop", "--from", "blue", "--to", "green", "-o", "json"];
+    let plan = command(&shifter, &plan).output().await.unwrap();
+    ended(&plan, 0);
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let rights = plan["preflight"].as_array().unwrap().iter().find(|f| f["check"] == "rights");
+    assert_eq!(rights.unwrap()["level"], "ok", "{plan:#}");
+    let flags = ["--steps", "50,100", "--bake", "0s", "--drain", "0s"];
+    let output = command(&shifter, &start("shop", &flags)).output().await.unwrap();
+    ended(&output, 0);
+    for verb in [&["status", "shop"][..], &["history", "shop"], &["list"], &["undo", "shop", "-y"]]
+    {
+        let output = command(&shifter, verb).output().await.unwrap();
+        ended(&output, 0);
+    }
+    let events = world.admin.get(&format!("/apis/events.k8s.io/v1/namespaces/{DEMO}/events")).await;
+    let events = events.unwrap().to_string();
+    assert!(events.contains("ShiftCompleted") && events.contains("shifter@"), "{events}");
 }
