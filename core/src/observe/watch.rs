@@ -80,7 +80,7 @@ impl Watch {
             Some(mark) if is_heard(heard) => self.count(mark, state, now),
             Some(_) | None => Counts::Unavailable,
         };
-        Observation { counts, ..self.seen(heard, live, state, now) }
+        Observation { live, fleet, counts, ..self.seen(heard, state) }
     }
 
     /// The same for whoever only wants to see it: no window begins or ends by that.
@@ -92,7 +92,8 @@ impl Watch {
         now: Timestamp,
     ) -> Observation {
         self.take(heard);
-        self.seen(heard, live, state, now)
+        let fleet = live.as_ref().and_then(|live| fleet(heard, live, state, now));
+        Observation { live, fleet, ..self.seen(heard, state) }
     }
 
     fn take(&mut self, heard: Heard<'_>) {
@@ -106,20 +107,13 @@ impl Watch {
         Some(Mark { at: now, from: self.meter.sum(from), to: self.meter.sum(to) })
     }
 
-    fn seen(
-        &self,
-        heard: Heard<'_>,
-        live: Option<Live>,
-        state: &State,
-        now: Timestamp,
-    ) -> Observation {
-        let fleet = live.as_ref().and_then(|live| fleet(heard, live, state, now));
-        let Some(((from, to), mark)) = state.ends().zip(self.mark(state, now)) else {
-            return Observation { live, fleet, ..Observation::default() };
-        };
+    /// The traffic and the endpoints, with no window that is over.
+    fn seen(&self, heard: Heard<'_>, state: &State) -> Observation {
+        let Some((from, to)) = state.ends() else { return Observation::default() };
         let split = self.settled.as_ref().map(|settled| {
-            let [from, to] = mark.since(settled);
-            Split { begin: settled.at, from: from.requests, to: to.requests }
+            let since = |service, before: &Sample| self.meter.sum(service).since(before).requests;
+            let (from, to) = (since(from, &settled.from), since(to, &settled.to));
+            Split { begin: settled.at, from, to }
         });
         let asked = is_heard(heard);
         Observation {
@@ -128,18 +122,8 @@ impl Watch {
             to: health(heard, to),
             active: asked.then(|| active(heard, from)),
             split,
-            fleet,
-            live,
+            ..Observation::default()
         }
-    }
-
-    /// What is counted in the present window so far: when it began, and both services.
-    pub fn present(&self, state: &State) -> Option<Window> {
-        let (from, to) = state.ends()?;
-        let begun = self.begun.as_ref()?;
-        let mark = Mark { at: begun.at, from: self.meter.sum(from), to: self.meter.sum(to) };
-        let [from, to] = mark.since(begun);
-        Some(Window { begin: begun.at, from, to })
     }
 
     fn count(&mut self, mark: Mark, state: &State, now: Timestamp) -> Counts {

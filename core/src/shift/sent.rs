@@ -10,6 +10,17 @@ use crate::api::{IngressRoute, Object};
 use crate::manifest::{self, Limits};
 use crate::name::Kind;
 
+/// Who writes weights, as `managedFields` says it: the same whoever drives a shift, so that its
+/// fields are not of two owners.
+pub const MANAGER: &str = "kubectl-contour-shift";
+
+/// What the name of the Lease of a route's shifts begins with; the rest is the name of the route, if
+/// it is short enough.
+pub const LEASE_PREFIX: &str = "contour-shift-";
+
+/// The annotation of the Lease that names the route, whose name may be too long for that of the Lease.
+pub const LEASE_ROUTE: &str = "shift.contour.heptio.com/route";
+
 /// Decodes it; `None` if a field has the wrong type.
 pub fn decode(value: &Value) -> Option<IngressRoute> {
     let manifest = manifest::read_sent(Kind::IngressRoute, &value.to_string(), Limits::default());

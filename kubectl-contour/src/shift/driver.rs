@@ -6,7 +6,6 @@ use std::time::Duration;
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectRef;
 use contour_core::observe::watch::{Heard as Reports, Watch};
-use contour_core::shift::gate::Window;
 use contour_core::shift::machine::{
     Action, Answer, Command, Event, Input, Live, Machine, Observation, Outcome, Write,
 };
@@ -66,10 +65,8 @@ pub trait Audience {
 pub struct Look<'a> {
     /// Where it is.
     pub state: &'a State,
-    /// What was seen last.
-    pub seen: Option<&'a Observation>,
-    /// What the present window has counted so far.
-    pub window: Option<&'a Window>,
+    /// What was seen.
+    pub seen: &'a Observation,
     /// How long the present step has been looked at.
     pub baked: Duration,
     /// When.
@@ -249,15 +246,8 @@ impl<'a, A: Audience> Driver<'a, A> {
             let live = found.map(|found| found.live);
             self.live.clone_from(&live);
             let seen = self.watch.look(reports, live, state, now);
-            let window = self.watch.present(state);
-            let look = Look {
-                state,
-                seen: Some(&seen),
-                window: window.as_ref(),
-                baked: self.machine.baked(),
-                now,
-            };
-            self.audience.looked(&look);
+            let baked = self.machine.baked();
+            self.audience.looked(&Look { state, seen: &seen, baked, now });
             glances += 1;
             if !is_about_to(state, &seen) || glances >= GLANCES {
                 return Ok(Seen::Look(Box::new(seen)));
@@ -290,15 +280,8 @@ impl<'a, A: Audience> Driver<'a, A> {
         let (now, state) = (self.target.now(), self.machine.state());
         let reports = Reports { reports: &heard.reports, complete: true };
         let seen = self.watch.glance(reports, self.live.clone(), state, now);
-        let window = self.watch.present(state);
         let baked = self.machine.baked();
-        self.audience.looked(&Look {
-            state,
-            seen: Some(&seen),
-            window: window.as_ref(),
-            baked,
-            now,
-        });
+        self.audience.looked(&Look { state, seen: &seen, baked, now });
     }
 
     async fn sleep(&mut self, until: Timestamp, orders: &mut mpsc::Receiver<Order>) -> Woken {

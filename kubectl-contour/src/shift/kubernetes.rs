@@ -6,7 +6,7 @@ use contour_core::api::{IngressRoute, Timestamp};
 use contour_core::name::ObjectRef;
 use contour_core::shift::Note;
 use contour_core::shift::machine::{Answer, Write};
-use contour_core::shift::sent;
+use contour_core::shift::sent::{self, MANAGER};
 use serde_json::{Value, json};
 
 use super::audience::{Told, Tone};
@@ -17,8 +17,6 @@ use crate::cluster::{Cluster, ForwardTrouble, Patch, Trouble, clock};
 use crate::failure::{Failure, Kind};
 use crate::fleet::{self, App, Pod};
 
-/// Who writes weights, as `managedFields` names it.
-pub const MANAGER: &str = "kubectl-contour-shift";
 /// How long the list of Pods is good, in seconds.
 const PODS_FOR: i64 = 10;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectRef;
 use contour_core::shift::Note;
+use contour_core::shift::sent::{LEASE_PREFIX, LEASE_ROUTE};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -20,8 +21,6 @@ const SECONDS: i64 = 30;
 const EVERY: Duration = Duration::from_secs(10);
 /// How long it is tried again to renew, before the next is due.
 const RETRY: Duration = Duration::from_secs(2);
-/// The annotation that names the route, whose name may be too long to be a part of the Lease's.
-const ROUTE: &str = "shift.contour.heptio.com/route";
 /// The longest name of an object.
 const NAME_MAX: usize = 253;
 
@@ -82,11 +81,11 @@ impl Holder {
 
 /// The name of the Lease of an object's shifts.
 pub fn name(object: &ObjectRef) -> String {
-    let name = format!("contour-shift-{}", object.name.name);
+    let name = format!("{LEASE_PREFIX}{}", object.name.name);
     if name.len() <= NAME_MAX {
         return name;
     }
-    format!("contour-shift-{:016x}", xxhash_rust::xxh3::xxh3_64(object.name.name.as_bytes()))
+    format!("{LEASE_PREFIX}{:016x}", xxhash_rust::xxh3::xxh3_64(object.name.name.as_bytes()))
 }
 
 fn list(object: &ObjectRef) -> String {
@@ -139,7 +138,7 @@ impl Lease {
                         "metadata": {
                             "name": name(object),
                             "labels": {"app.kubernetes.io/managed-by": "kubectl-contour"},
-                            "annotations": {(ROUTE): object.name.name},
+                            "annotations": {(LEASE_ROUTE): object.name.name},
                         },
                         "spec": spec,
                     });

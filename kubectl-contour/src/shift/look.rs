@@ -5,7 +5,7 @@ use std::time::Duration;
 use contour_core::api::{IngressRoute, Timestamp};
 use contour_core::name::{Kind as ObjectKind, ObjectRef};
 use contour_core::observe::watch::{Heard as Reports, Watch};
-use contour_core::shift::machine::Observation;
+use contour_core::shift::machine::{Observation, Outcome};
 use contour_core::shift::state::{ANNOTATION, State};
 use serde_json::{Value, json};
 
@@ -72,12 +72,8 @@ impl Known {
         if self.drifted() {
             let live = self.seen.as_ref().and_then(|seen| seen.live.as_ref());
             for weights in live.iter().flat_map(|live| &live.weights) {
-                let drift = format!(
-                    "Drift:     {} has {}
-",
-                    weights.place(),
-                    show::weights(weights)
-                );
+                let (place, weights) = (weights.place(), show::weights(weights));
+                let drift = format!("Drift:     {place} has {weights}\n");
                 text.push_str(&drift);
             }
         }
@@ -165,22 +161,10 @@ fn line(state: &State, drifted: bool) -> String {
 }
 
 fn ended(state: &State) -> Result<(), Failure> {
-    use contour_core::shift::state::{Cause, Phase, Share};
-    let code = match &state.progress.phase {
-        Phase::RolledBack(Cause::Gate(_) | Cause::Operator(_)) => 3,
-        Phase::Aborted(_) if state.progress.share == Share::Baseline => 3,
-        Phase::Aborted(_) => 4,
-        Phase::RolledBack(Cause::Undo(_))
-        | Phase::Waiting
-        | Phase::Converging
-        | Phase::Baking
-        | Phase::Paused { .. }
-        | Phase::Holding(_)
-        | Phase::RollingBack(_)
-        | Phase::Draining
-        | Phase::Completed { .. } => return Ok(()),
-    };
-    Err(Failure::silent(Kind::Shift(code)))
+    match Outcome::of(state).map_or(0, |outcome| outcome.code()) {
+        0 => Ok(()),
+        code => Err(Failure::silent(Kind::Shift(code))),
+    }
 }
 
 /// `shift history`.
@@ -250,6 +234,7 @@ pub async fn list(args: &ListArgs, place: &PlaceFlags, _manner: Manner) -> Resul
     };
     let now = target.now();
     let shifts: Vec<_> = routes.iter().filter_map(shift_of).collect();
+    let all: Vec<_> = shifts.iter().map(|(o, s)| show::json(o, s, None, None)).collect();
     let text = match args.output {
         Format::Text if shifts.is_empty() => {
             write_stderr("no shift is kept here; -A looks in all namespaces\n");
@@ -260,18 +245,9 @@ pub async fn list(args: &ListArgs, place: &PlaceFlags, _manner: Manner) -> Resul
             let rows = shifts.iter().map(|(object, state)| row(object, state, now));
             table::render(&head, &rows.collect::<Vec<_>>(), Palette::new(false))
         }
-        Format::Json | Format::Yaml => {
-            let all: Vec<_> = shifts.iter().map(|(o, s)| show::json(o, s, None, None)).collect();
-            match args.output {
-                Format::Yaml => yaml(&json!(all))?,
-                Format::Text | Format::Json | Format::Ndjson => serde_json::to_string_pretty(&all)?,
-            }
-        }
-        Format::Ndjson => {
-            let all: Vec<_> =
-                shifts.iter().map(|(o, s)| show::json(o, s, None, None).to_string()).collect();
-            all.join("\n")
-        }
+        Format::Json => serde_json::to_string_pretty(&all)?,
+        Format::Yaml => yaml(&json!(all))?,
+        Format::Ndjson => all.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
     };
     let _closed = printer().lines(text.trim_end());
     Ok(())

@@ -136,12 +136,11 @@ impl Audience for Panel {
     }
 
     fn looked(&mut self, look: &Look<'_>) {
-        if let Some(seen) = look.seen
-            && let Counts::Over(window) = &seen.counts
+        if let Counts::Over(window) = &look.seen.counts
             && self.last.is_none_or(|last| window.begin > last)
         {
             self.last = Some(window.begin);
-            self.windows.extend(Judged::of(&look.state.charter.policy, seen));
+            self.windows.extend(Judged::of(&look.state.charter.policy, look.seen));
             let surplus = self.windows.len().saturating_sub(WINDOWS);
             self.windows.drain(..surplus);
         }
@@ -150,7 +149,7 @@ impl Audience for Panel {
             location: self.subject.location.clone(),
             hosts: self.subject.hosts.clone(),
             state: look.state.clone(),
-            observation: look.seen.cloned(),
+            observation: Some(look.seen.clone()),
             baked: look.baked,
             windows: self.windows.clone(),
             outcome: None,

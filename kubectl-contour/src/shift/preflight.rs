@@ -10,10 +10,11 @@ use contour_core::observe::watch::troubles;
 use contour_core::observe::{Report, Upstream};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::plan::Plan;
+use contour_core::shift::sent::MANAGER;
 use contour_core::shift::weights::{Lever, Place, Scale, Service, Weights};
 use serde_json::{Value, json};
 
-use super::kubernetes::{Kubernetes, MANAGER};
+use super::kubernetes::Kubernetes;
 use super::target::{Found, Heard, Target};
 use crate::cluster::value::{items, text};
 use crate::failure::{Failure, Kind};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectRef;
 use contour_core::shift::Note;
-use contour_core::shift::machine::{Action, Command, Holder, Machine, Outcome};
+use contour_core::shift::machine::{Action, Command, Holder, Live, Machine, Outcome};
 use contour_core::shift::state::State;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -268,6 +268,30 @@ impl Session<'_> {
             Failure::new(Kind::Error, format!("cannot show the panel: {error}"))
                 .with_hint("--no-panel writes lines instead")
         })
+    }
+}
+
+/// Makes a machine of the object as it is once it is held. If that cannot be, it is let go.
+pub(super) async fn begin(
+    target: &Target,
+    object: &ObjectRef,
+    hold: Hold,
+    make: impl FnOnce(Holder, &Live) -> Result<(Machine, Vec<Action>), Outcome>,
+) -> Result<(Hold, (Machine, Vec<Action>)), Failure> {
+    let holder = Holder { name: target.holder().clone(), until: hold.until };
+    // What was looked at before may be old by now.
+    let begun = match target.read(object).await {
+        Ok(Some(found)) => make(holder, &found.live)
+            .map_err(|outcome| Failure::new(Kind::Shift(outcome.code()), outcome.to_string())),
+        Ok(None) => Err(Failure::new(Kind::Shift(8), format!("{object} was deleted"))),
+        Err(failure) => Err(failure),
+    };
+    match begun {
+        Ok(begun) => Ok((hold, begun)),
+        Err(failure) => {
+            release(hold.guard, None).await;
+            Err(failure)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use contour_core::manifest::nearest;
 use contour_core::name::ObjectRef;
 use contour_core::observe::meter::Meter;
 use contour_core::shift::Note;
-use contour_core::shift::machine::{Action, Holder, Live, Machine};
+use contour_core::shift::machine::{Action, Live, Machine};
 use contour_core::shift::state::{Charter, State};
 use contour_core::shift::weights::{Lever, Service};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::args::{DriveFlags, Format, PlaceFlags, PlanOnlyArgs, RouteFlags, Star
 use super::lease::Hold;
 use super::plan::PlanArgs;
 use super::preflight;
-use super::session::{Aim, Session, release, yaml};
+use super::session::{self, Aim, Session, release, yaml};
 use super::target::{Found, Named, Target};
 use super::{group, show};
 use crate::failure::{Failure, Kind, write_stderr};
@@ -314,24 +314,10 @@ impl Prepared {
         let Self { target, object, found, charter, .. } = self;
         running(&object, &found.live, &target)?;
         let hold = target.hold(&object, take_over).await?;
-        let holder = Holder { name: target.holder().clone(), until: hold.until };
-        // What was looked at may be old by now: the machine compares it with what is written.
-        let first = match target.read(&object).await {
-            Ok(None) => Err(Failure::new(Kind::Shift(8), format!("{object} was deleted"))),
-            Ok(Some(found)) => Machine::start(holder, charter, &found.live, target.now())
-                .map_err(|outcome| Failure::new(Kind::Shift(outcome.code()), outcome.to_string())),
-            Err(failure) => Err(failure),
-        };
-        match first {
-            Ok(first) => {
-                let hosts = hosts(&found.route);
-                Ok(Begun { target, object, hosts, first, hold })
-            }
-            Err(failure) => {
-                release(hold.guard, None).await;
-                Err(failure)
-            }
-        }
+        let start = |holder, live: &Live| Machine::start(holder, charter, live, target.now());
+        let (hold, first) = session::begin(&target, &object, hold, start).await?;
+        let hosts = hosts(&found.route);
+        Ok(Begun { target, object, hosts, first, hold })
     }
 
     fn print(&self, format: Format, manner: Manner) -> Result<(), Failure> {

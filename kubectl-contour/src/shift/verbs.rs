@@ -1,10 +1,10 @@
 //! Going on with a shift that has begun.
 
 use contour_core::shift::Note;
-use contour_core::shift::machine::{Command, Holder, Machine};
+use contour_core::shift::machine::{Command, Live, Machine};
 
 use super::args::{DriveFlags, GoArgs, PlaceFlags, SetArgs};
-use super::session::{Aim, Session};
+use super::session::{self, Aim, Session};
 use super::start::{find, hosts};
 use super::target::{Named, Target};
 use crate::failure::{Failure, Kind};
@@ -43,22 +43,11 @@ pub(super) async fn take(
     agree(&command, drive.yes, &object.to_string()).await?;
     let aim = Aim::of(&command);
     let hold = target.hold(&object, drive.take_over).await?;
-    let holder = Holder { name: target.holder().clone(), until: hold.until };
-    let found = target.read(&object).await?;
-    let found =
-        found.ok_or_else(|| Failure::new(Kind::Shift(8), format!("{object} was deleted")))?;
-    let begun = Machine::resume(holder, &found.live, command, target.now());
-    let begun = match begun {
-        Ok(begun) => begun,
-        Err(outcome) => {
-            if let super::target::Guard::Lease(lease) = hold.guard {
-                lease.release(None).await;
-            }
-            let failure = Failure::new(Kind::Shift(outcome.code()), outcome.to_string());
-            let hint = "nothing was written; kubectl contour shift status says where it is";
-            return Err(failure.with_hint(hint));
-        }
-    };
+    let resume = |holder, live: &Live| Machine::resume(holder, live, command, target.now());
+    let (hold, begun) = session::begin(target, &object, hold, resume).await.map_err(|failure| {
+        let hint = "nothing was written; kubectl contour shift status says where it is";
+        if failure.hint.is_none() { failure.with_hint(hint) } else { failure }
+    })?;
     let hosts = hosts(&found.route);
     Session { target, object: &object, hosts, begun, hold, flags: drive, manner, aim }.drive().await
 }

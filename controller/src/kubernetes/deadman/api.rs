@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contour_cluster::scope;
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectRef;
+use contour_core::shift::sent::MANAGER;
 use http::Request;
 use http::header::{CONTENT_TYPE, DATE};
 use http_body_util::BodyExt as _;
@@ -15,10 +16,6 @@ use serde_json::Value;
 use super::lease::{Key, SELECTOR};
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::{Fault, PATIENCE, send};
-
-/// Who writes a shift, as managed fields say it: the same as where a client drives it, so that its
-/// fields are not of two owners.
-const MANAGER: &str = "kubectl-contour-shift";
 
 /// See the module.
 pub(super) struct Api {

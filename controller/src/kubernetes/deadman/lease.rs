@@ -6,16 +6,11 @@ use std::time::Duration;
 
 use contour_core::api::Timestamp;
 use contour_core::name::{Kind, ObjectRef, is_dns_subdomain};
+use contour_core::shift::sent::{LEASE_PREFIX, LEASE_ROUTE};
 use serde_json::{Value, json};
 
 /// By which the Leases of shifts are found.
 pub(super) const SELECTOR: &str = "app.kubernetes.io%2Fmanaged-by%3Dkubectl-contour";
-
-/// What their names begin with; the rest is the name of the route, if it is short enough.
-const PREFIX: &str = "contour-shift-";
-
-/// The route, where the name of the Lease does not say it.
-const ROUTE: &str = "shift.contour.heptio.com/route";
 
 /// How long a Lease lasts that does not say so, and one that the controller holds.
 pub(super) const DURATION: Duration = Duration::from_secs(30);
@@ -42,8 +37,8 @@ impl ShiftLease {
     pub(super) fn read(value: &Value) -> Option<Self> {
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
-        let suffix = name.strip_prefix(PREFIX)?;
-        let annotated = value.pointer("/metadata/annotations").and_then(|a| a.get(ROUTE));
+        let suffix = name.strip_prefix(LEASE_PREFIX)?;
+        let annotated = value.pointer("/metadata/annotations").and_then(|a| a.get(LEASE_ROUTE));
         let route = annotated.and_then(Value::as_str).unwrap_or(suffix);
         if !is_dns_subdomain(route) {
             return None;
@@ -140,7 +135,7 @@ mod tests {
             let mut value = lease(&json!({}));
             value["metadata"]["name"] = json!(name);
             if let Some(route) = route {
-                value["metadata"]["annotations"] = json!({ ROUTE: route });
+                value["metadata"]["annotations"] = json!({ LEASE_ROUTE: route });
             }
             ShiftLease::read(&value).map(|lease| lease.route.name.to_string())
         };

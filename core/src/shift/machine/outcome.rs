@@ -59,7 +59,7 @@ impl Outcome {
     }
 
     /// How a state ends a client's part, if it does.
-    pub(super) fn of(state: &State) -> Option<Self> {
+    pub fn of(state: &State) -> Option<Self> {
         let at_baseline = state.progress.share == Share::Baseline;
         match &state.progress.phase {
             Phase::Waiting
