@@ -262,7 +262,7 @@ fn read(object: &ObjectRef, value: &Value) -> Result<Found, Failure> {
             .with_hint("kubectl contour create ingressroute --edit shows what is wrong with one")
     })?;
     let (live, route) = found;
-    Ok(Found { live, route, file: None })
+    Ok(Found { live, route })
 }
 
 /// What became of a write that was not answered well.

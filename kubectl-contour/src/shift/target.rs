@@ -67,8 +67,6 @@ pub struct Found {
     pub live: Live,
     /// All of it.
     pub route: IngressRoute,
-    /// Where it stands, if in a file.
-    pub file: Option<String>,
 }
 
 /// Where the object is, and everything that can be done to it.
@@ -252,11 +250,7 @@ impl Local {
             .routes()?
             .into_iter()
             .find(|standing| standing.route.metadata.object_name() == object.name);
-        Ok(standing.map(|standing| Found {
-            live,
-            route: IngressRoute::clone(&standing.route),
-            file: Some(standing.file.display().to_string()),
-        }))
+        Ok(standing.map(|standing| Found { live, route: IngressRoute::clone(&standing.route) }))
     }
 
     fn routes(&self) -> Result<Vec<IngressRoute>, Failure> {
