@@ -5,6 +5,7 @@
 //! watch, and each may look as often as it likes.
 
 mod counted;
+pub mod feed;
 pub mod meter;
 pub mod watch;
 
