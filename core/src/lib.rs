@@ -17,4 +17,5 @@ pub mod xds;
 pub mod status;
 pub mod shift;
 pub mod observe;
+pub mod top;
 pub mod pipeline;
