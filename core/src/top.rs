@@ -8,10 +8,19 @@
 mod frame;
 mod input;
 mod item;
+mod number;
+mod column;
+mod filter;
+mod select;
+mod describe;
 
+pub use column::{Align, Cell, Column, Graph, Mark, Unit, Value};
+pub use describe::{Line, describe};
+pub use filter::{Filter, FilterError, unknown_column};
 pub use frame::{
     Certificate, Coverage, Destination, Endpoint, Envoy, Event, Fault, Frame, Numbers, Route,
     SCHEMA, Shift, Source, SourceState, Upstream, Warning,
 };
 pub use input::{Input, Record};
 pub use item::{Item, View};
+pub use select::{Scope, Selection, select};

@@ -66,6 +66,9 @@ pub struct Increment {
     /// How long it is until the next look, in milliseconds: longer than a second where a look
     /// would cost Envoys too much.
     pub interval_millis: u32,
+    /// Whether this look asked about all endpoints: those that are not told are as they were.
+    #[serde(default)]
+    pub endpoints_fresh: bool,
     /// Rows that are new or differ.
     #[serde(default)]
     pub changed: Rows,
@@ -158,9 +161,9 @@ pub struct Destination {
     pub service: ServicePort,
 }
 
-/// What went to a destination since the collection began: `[id, 1xx, 2xx, 3xx, 4xx, 5xx, retries]`.
+/// What went to a destination since the collection began: `[id, [1xx, 2xx, 3xx, 4xx, 5xx], retries]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(from = "(u32, u64, u64, u64, u64, u64, u64)", into = "(u32, u64, u64, u64, u64, u64, u64)")]
+#[serde(from = "(u32, [u64; 5], u64)", into = "(u32, [u64; 5], u64)")]
 pub struct Traffic {
     /// Which destination.
     pub id: u32,
@@ -430,16 +433,15 @@ impl<'de> Deserialize<'de> for ServicePort {
     }
 }
 
-impl From<(u32, u64, u64, u64, u64, u64, u64)> for Traffic {
-    fn from((id, a, b, c, d, e, retries): (u32, u64, u64, u64, u64, u64, u64)) -> Self {
-        Self { id, classes: [a, b, c, d, e], retries }
+impl From<(u32, [u64; 5], u64)> for Traffic {
+    fn from((id, classes, retries): (u32, [u64; 5], u64)) -> Self {
+        Self { id, classes, retries }
     }
 }
 
-impl From<Traffic> for (u32, u64, u64, u64, u64, u64, u64) {
+impl From<Traffic> for (u32, [u64; 5], u64) {
     fn from(traffic: Traffic) -> Self {
-        let [a, b, c, d, e] = traffic.classes;
-        (traffic.id, a, b, c, d, e, traffic.retries)
+        (traffic.id, traffic.classes, traffic.retries)
     }
 }
 

@@ -114,6 +114,19 @@ impl Frame {
 }
 
 impl Item<'_> {
+    /// What it is a row of.
+    pub fn view(&self) -> View {
+        match self {
+            Self::Route(_) => View::Routes,
+            Self::Upstream(_) => View::Upstreams,
+            Self::Endpoint(_) => View::Endpoints,
+            Self::Envoy(_) => View::Envoys,
+            Self::Certificate(_) => View::Certificates,
+            Self::Shift(_) => View::Shifts,
+            Self::Event(_) => View::Events,
+        }
+    }
+
     /// What it is known by from frame to frame: `demo/shop:/cart`, `demo/blue:80`.
     pub fn key(&self) -> String {
         match self {
@@ -144,9 +157,9 @@ impl Item<'_> {
 }
 
 /// The share of 5xx in percent from which on a route is faulty.
-const FAILING: f64 = 5.0;
+pub(super) const FAILING: f64 = 5.0;
 /// The share from which on somebody should look at it.
-const SUSPECT: f64 = 1.0;
+pub(super) const SUSPECT: f64 = 1.0;
 /// A certificate is worth a look so many seconds before its end: three weeks, as ACME clients
 /// renew a month before.
 const RENEWAL: i64 = 21 * 86_400;
