@@ -13,7 +13,9 @@ mod column;
 mod filter;
 mod select;
 mod describe;
+mod board;
 
+pub use board::Board;
 pub use column::{Align, Cell, Column, Graph, Mark, Unit, Value};
 pub use describe::{Line, describe};
 pub use filter::{Filter, FilterError, unknown_column};

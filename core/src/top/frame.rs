@@ -107,6 +107,8 @@ pub struct Warning {
     pub fault: Fault,
     /// In words: `2 routes have no healthy endpoint`.
     pub text: Arc<str>,
+    /// The view that its rows are in; unset if it is about none.
+    pub view: Option<Arc<str>>,
     /// The keys of the rows that it is about ([`super::Item::key`]), at most ten.
     pub keys: Vec<Arc<str>>,
 }

@@ -184,16 +184,25 @@ fn answers(classes: Option<[f64; 5]>) -> Option<Fault> {
 }
 
 impl Route {
-    /// How bad it is, if it is. A service without weight harms nobody.
+    /// How it is in a word, and how bad that is: `ok`, `degraded`, `failing`, `down`, `invalid`,
+    /// `orphaned`; no word if that is not known. A service without weight harms nobody.
+    pub fn status(&self) -> (&'static str, Option<Fault>) {
+        let served = || self.destinations.iter().filter(|d| d.share.is_none_or(|s| s > 0.0));
+        let answers = answers(self.numbers.classes);
+        match self.state.as_deref() {
+            Some("invalid") => ("invalid", Some(Fault::Failure)),
+            Some("orphaned") => ("orphaned", Some(Fault::Warning)),
+            _ if served().any(|d| d.healthy == Some(0)) => ("down", Some(Fault::Failure)),
+            _ if answers == Some(Fault::Failure) => ("failing", answers),
+            _ if served().any(|d| d.healthy < d.members) => ("degraded", Some(Fault::Warning)),
+            Some("valid") => ("ok", answers),
+            Some(_) | None => ("", answers),
+        }
+    }
+
+    /// How bad it is, if it is.
     pub fn fault(&self) -> Option<Fault> {
-        let state = match self.state.as_deref() {
-            Some("invalid") => Some(Fault::Failure),
-            Some("orphaned") => Some(Fault::Warning),
-            _ => None,
-        };
-        let served = self.destinations.iter().filter(|d| d.share.is_none_or(|share| share > 0.0));
-        let served = served.filter_map(|d| health(d.healthy, d.members)).max();
-        state.max(served).max(answers(self.numbers.classes))
+        self.status().1
     }
 }
 

@@ -28,11 +28,15 @@ pub(super) const COLUMNS: &[Column] = &[
         "ok; degraded: endpoints of its services get no traffic; failing: 5% of the answers are 5xx; \
          down: a service with weight has no healthy endpoint; invalid, orphaned: see errors",
         (4, 8),
-        |item, _| of(item).map_or(Value::Unknown, |route| words(status(route).0)),
+        |item, _| of(item).map_or(Value::Unknown, |route| words(route.status().0)),
     )
     .shown(|item, _| {
-        let Some((word, mark)) = of(item).map(status) else { return Cell::unknown() };
-        if word.is_empty() { Cell::unknown() } else { Cell::marked(word, mark) }
+        let Some((word, fault)) = of(item).map(Route::status) else { return Cell::unknown() };
+        match (word, fault) {
+            ("", _) => Cell::unknown(),
+            ("ok", _) => Cell::marked(word, Mark::Good),
+            (word, fault) => Cell::marked(word, fault.into()),
+        }
     }),
     Column::number(("rps", "RPS"), "requests a second", Unit::Quantity, |item, _| {
         number(of(item).and_then(|route| route.numbers.requests_per_second))
@@ -121,25 +125,6 @@ const fn share(
 
 fn of(item: Item<'_>) -> Option<&Route> {
     if let Item::Route(route) = item { Some(route) } else { None }
-}
-
-/// How it is in a word.
-pub(super) fn status(route: &Route) -> (&'static str, Mark) {
-    let served = || route.destinations.iter().filter(|d| is_served(d));
-    let failures = class(&route.numbers, 5).unwrap_or(0.0);
-    match route.state.as_deref() {
-        Some("invalid") => ("invalid", Mark::Bad),
-        Some("orphaned") => ("orphaned", Mark::Warn),
-        _ if served().any(|d| d.healthy == Some(0)) => ("down", Mark::Bad),
-        _ if failures >= FAILING => ("failing", Mark::Bad),
-        _ if served().any(|d| d.healthy < d.members) => ("degraded", Mark::Warn),
-        Some("valid") => ("ok", Mark::Good),
-        Some(_) | None => ("", Mark::Faint),
-    }
-}
-
-fn is_served(destination: &Destination) -> bool {
-    destination.share.is_none_or(|share| share > 0.0)
 }
 
 fn weights(route: &Route) -> String {
