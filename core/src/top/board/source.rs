@@ -43,6 +43,8 @@ pub(super) struct Source {
     pub(super) version: Option<Arc<str>>,
     pub(super) why: Option<Arc<str>>,
     at: Option<Cursor>,
+    /// When it was first heard of this collection, by its clock.
+    began: u64,
     /// When it looked, by its clock, as far as the window goes back.
     ticks: VecDeque<u64>,
     pub(super) endpoints_fresh: bool,
@@ -68,6 +70,7 @@ impl Source {
             version: None,
             why: None,
             at: None,
+            began: 0,
             ticks: VecDeque::new(),
             endpoints_fresh: false,
             objects: BTreeMap::new(),
@@ -102,6 +105,7 @@ impl Source {
         let at = increment.unix_millis;
         if self.begins(&increment) {
             self.forget_counts();
+            self.began = at;
         }
         let ahead = i64::try_from(now).unwrap_or(0) - i64::try_from(at).unwrap_or(0);
         // What is less is the way here.
@@ -219,7 +223,7 @@ impl Source {
 
     /// Where percentiles begin.
     pub(super) fn latency_base(&self, window: u64) -> u64 {
-        self.last().unwrap_or(0).saturating_sub(window.max(LATENCY))
+        self.last().unwrap_or(0).saturating_sub(window.max(LATENCY)).max(self.began)
     }
 
     /// A time by its clock, by ours.
