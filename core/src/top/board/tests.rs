@@ -198,7 +198,7 @@ fn rates_go_back_as_far_as_the_window_and_end_with_the_traffic() {
         rates.push(only(&at(&mut board, second)).numbers.requests_per_second.unwrap());
     }
     assert_eq!(rates[..5], [40.0; 5]);
-    assert_eq!(rates[9], 20.0);
+    assert_eq!(rates[9..10], [20.0]);
     assert_eq!(rates[14..], [0.0; 11]);
 }
 
@@ -287,7 +287,7 @@ fn an_ejected_endpoint_is_a_fault_a_warning_and_an_event() {
     let ejected = [(Reason::FailedOutlierCheck, 1)];
     let endpoints = vec![endpoint("10.0.0.2:80", &ejected, 50)];
     let services = vec![service("blue", 1, 2)];
-    contour.tell(&mut board, 1, Rows { endpoints, services, ..Rows::default() });
+    contour.tell(&mut board, 1, Rows { services, endpoints, ..Rows::default() });
     board.take(Input::Pods(vec![("10.0.0.2".into(), "blue-x".into(), "node-1".into())]), START);
     let frame = at(&mut board, 1);
     assert_eq!(only(&frame).status(), ("degraded", Some(Fault::Warning)));
