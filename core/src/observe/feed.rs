@@ -194,18 +194,22 @@ pub struct Service {
     /// Those that traffic is sent to, as the Envoy sees it that sees the fewest.
     pub healthy: Option<u32>,
     /// Those that outlier detection took out, at the Envoy where they are the most.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ejected: u32,
     /// Requests under way now.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub active: u64,
     /// Connections open now.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connections: u64,
     /// Connections that did not come about since the collection began.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connect_failures: u64,
-    /// Requests since the collection began.
-    pub requests: u64,
     /// Requests and retries that a circuit breaker refused since the collection began.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub overflows: u64,
     /// Whether a circuit breaker is open now in some Envoy.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub circuit_open: bool,
 }
 
@@ -255,18 +259,24 @@ pub struct Endpoint {
     /// How many Envoys know it.
     pub envoys: u32,
     /// Why it gets no traffic, or less, and at how many of them; empty if it is healthy at all.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reasons: Vec<(Reason, u32)>,
     /// Its weight among the endpoints.
     pub weight: u32,
     /// Requests under way now.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub active: u64,
     /// Connections open now.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connections: u64,
     /// Requests since the collection began.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub requests: u64,
     /// Of these, those that failed: answered with 5xx, or not at all.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub errors: u64,
     /// Connections that did not come about since the collection began.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub connect_failures: u64,
     /// When Envoys were asked about it, in milliseconds since the Unix epoch: where there are very
     /// many services, those that are well are asked about in turn.
@@ -365,6 +375,11 @@ pub struct Certificate {
     pub not_after_unix: i64,
     /// The hosts that it is served at.
     pub hosts: Vec<Arc<str>>,
+}
+
+/// Whether a value goes without saying: rows are sent every second.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl fmt::Display for Cursor {

@@ -265,7 +265,7 @@ fn loads<'a>(known: &[&'a Source]) -> BTreeMap<&'a ServicePort, Load> {
                 *connections = connections.saturating_add(row.connections);
             }
             if let Some((base, seconds)) = source.window() {
-                let [failures, _, overflows] = measured.counts.since(base);
+                let [failures, overflows] = measured.counts.since(base);
                 *load.connect_failures.get_or_insert_default() += real(failures) / seconds;
                 *load.overflows.get_or_insert_default() += real(overflows) / seconds;
             }

@@ -50,8 +50,8 @@ pub(super) struct Source {
     pub(super) endpoints_fresh: bool,
     pub(super) objects: BTreeMap<ObjectName, Object>,
     pub(super) destinations: BTreeMap<u32, Counted>,
-    /// Connections that failed, requests, and overflows.
-    pub(super) services: BTreeMap<ServicePort, Measured<Service, 3>>,
+    /// Connections that failed, and overflows.
+    pub(super) services: BTreeMap<ServicePort, Measured<Service, 2>>,
     /// Requests, errors, and connections that failed.
     pub(super) endpoints: BTreeMap<(ServicePort, Arc<str>), Measured<Endpoint, 3>>,
     /// Requests.
@@ -186,7 +186,7 @@ impl Source {
             }
         }
         for row in rows.services {
-            let counts = [row.connect_failures, row.requests, row.overflows];
+            let counts = [row.connect_failures, row.overflows];
             measure(self.services.entry(row.service.clone()), row, (at, counts, base));
         }
         for row in rows.endpoints {

@@ -49,7 +49,6 @@ fn service(name: &str, healthy: u32, members: u32) -> Service {
         active: 2,
         connections: 4,
         connect_failures: 0,
-        requests: 0,
         overflows: 0,
         circuit_open: false,
     }
