@@ -2,6 +2,7 @@
 
 mod debug;
 mod decode;
+mod feed;
 mod observe;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::feed::Feed;
 pub(crate) use self::observe::Observatory;
 use crate::ads::Ads;
 use crate::engine::query::Inquiry;
@@ -64,6 +66,7 @@ pub(crate) struct Admin {
     pub(crate) inquiry: Inquiry,
     pub(crate) ads: Ads,
     pub(crate) observatory: Observatory,
+    pub(crate) feed: Feed,
 }
 
 /// The part of the administration that a listener shows.
@@ -89,7 +92,7 @@ impl Admin {
         web::serve(Arc::new(Served { admin: self, paths }), listener, stop).await;
     }
 
-    async fn answer(&self, request: &Request<Incoming>, paths: Paths) -> Answer {
+    async fn answer(self: &Arc<Self>, request: &Request<Incoming>, paths: Paths) -> Answer {
         let health = matches!(paths, Paths::Health | Paths::HealthAndMetrics);
         let metrics = matches!(paths, Paths::Metrics | Paths::HealthAndMetrics);
         match request.uri().path() {
@@ -126,7 +129,7 @@ impl Admin {
         }
         metrics.object_states.clear();
         for ((kind, state), count) in counts.states {
-            let label = OfState { kind: kind.as_str(), state: debug::state(state) };
+            let label = OfState { kind: kind.as_str(), state: state.as_str() };
             metrics.object_states.get_or_create(&label).set(number(count));
         }
         for (severity, count) in counts.diagnostics {

@@ -9,6 +9,7 @@ mod ledger;
 pub(crate) mod observed;
 pub(crate) mod programs;
 pub(crate) mod query;
+pub(crate) mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use contour_cluster::decode::Seen;
 use contour_core::diagnostic::{Code, Diagnostic, Severity};
-use contour_core::name::{FieldPath, ObjectRef};
+use contour_core::name::ObjectRef;
 use contour_core::pipeline::{Change, Options, Outcome, Pipeline};
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::broadcast::error::RecvError;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::ledger::{Difference, Ledger};
 use self::programs::{Programs, StatusParts, World, changed, told, until};
-use self::query::{Counts, ObjectLine, ObjectView, Query};
+use self::query::Query;
 use crate::ads::{Ads, Event};
 use crate::event::ControllerEvent;
 use crate::kubernetes::clock;
@@ -72,6 +73,8 @@ pub(crate) struct Engine {
     pipeline: Pipeline,
     ledger: Ledger,
     programs: Option<Programs>,
+    /// What differs for those who watch everything, if there are any.
+    watching: Option<watched::Watching>,
     revision: u64,
     /// What is to be published once the source is in sync; `None` from then on.
     held: Option<BTreeMap<ResourceKey, Option<Arc<Resource>>>>,
@@ -99,6 +102,7 @@ impl Engine {
             pipeline,
             ledger: Ledger::default(),
             programs,
+            watching: None,
             revision: 0,
             held: Some(initial.resources),
         }
@@ -185,6 +189,7 @@ impl Engine {
         self.find(&outcome, loose, &mut report);
         self.parts.metrics.units.inc_by(outcome.units as u64);
         let concerned = self.concerned(&outcome);
+        self.note_watched(&outcome, &report.objects);
         self.publish(outcome.resources, &mut report);
         if let Some(programs) = &mut self.programs {
             for object in seen.iter().chain(&concerned) {
@@ -470,99 +475,12 @@ impl Engine {
 
     /// What Envoys say of these objects differs.
     fn touch(&mut self, objects: &[ObjectRef]) {
+        self.touch_watched(objects.iter());
         if let Some(programs) = &mut self.programs {
             for object in objects {
                 programs.touch(object, self.revision);
             }
         }
-    }
-
-    /// Whoever asked may have gone away meanwhile.
-    fn answer(&self, query: Query) {
-        let _unheard = match query {
-            Query::Objects(answer) => answer.send(self.lines()).is_ok(),
-            Query::Object(object, answer) => answer.send(self.view(object)).is_ok(),
-            Query::Resources(kind, answer) => answer.send(self.resources(kind)).is_ok(),
-            Query::Owners(keys, answer) => {
-                let owners = keys.iter().map(|key| self.pipeline.owners(key));
-                answer.send(owners.collect()).is_ok()
-            }
-            Query::Observe(object, answer) => answer.send(self.observed(&object)).is_ok(),
-            Query::Route(object, ports, answer) => answer.send(self.route(object, &ports)).is_ok(),
-            Query::Counts(answer) => answer.send(self.counts()).is_ok(),
-        };
-    }
-
-    fn lines(&self) -> Vec<ObjectLine> {
-        let mut lines: Vec<_> = self
-            .ledger
-            .objects()
-            .map(|object| ObjectLine {
-                object: object.clone(),
-                state: self.pipeline.status(object).map(|s| s.state),
-                findings: self.ledger.told(object).len(),
-            })
-            .collect();
-        for rejection in self.ledger.rejections().values() {
-            for line in &mut lines {
-                line.findings += usize::from(rejection.owners.contains(&line.object));
-            }
-        }
-        lines.sort_unstable_by(|a, b| a.object.cmp(&b.object));
-        lines
-    }
-
-    fn view(&self, object: ObjectRef) -> Option<ObjectView> {
-        if !self.ledger.knows(&object) {
-            return None;
-        }
-        let status = self.pipeline.status(&object);
-        let here = Diagnostic::new(Code::TooLarge, &object, FieldPath::root(), "");
-        let place = self.ledger.located(&[here]).pop()?.location;
-        let told = status.map_or_else(|| self.ledger.told(&object), |s| &s.diagnostics);
-        let mut diagnostics = self.ledger.located(told);
-        diagnostics.extend(self.ledger.rejections_of(&object));
-        let keys: BTreeSet<_> = self.pipeline.resources_of(&object).into_iter().collect();
-        let mut resources = self.resources(None);
-        resources.retain(|r| keys.contains(&r.key));
-        Some(ObjectView {
-            state: status.map(|s| s.state),
-            place: place.map(|p| p.to_string()),
-            diagnostics,
-            resources,
-            object,
-        })
-    }
-
-    fn resources(&self, kind: Option<ResourceType>) -> Vec<Arc<Resource>> {
-        let mut resources: Vec<_> = self
-            .pipeline
-            .resources()
-            .filter(|r| kind.is_none_or(|k| r.key.kind == k))
-            .cloned()
-            .collect();
-        resources.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        resources
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            revision: self.revision,
-            objects: self.ledger.count_by_kind(),
-            diagnostics: self.ledger.count_by_severity(),
-            resources: ResourceType::ALL.into_iter().map(|k| (k, 0)).collect(),
-            rejected: self.ledger.rejections().len(),
-            source_problems: self.ledger.file_problems(),
-            status_waiting: self.programs.as_ref().map_or(0, Programs::waiting),
-            ..Counts::default()
-        };
-        for (object, status) in self.pipeline.statuses() {
-            *counts.states.entry((object.kind, status.state)).or_default() += 1;
-        }
-        for resource in self.pipeline.resources() {
-            *counts.resources.entry(resource.key.kind).or_default() += 1;
-        }
-        counts
     }
 }
 

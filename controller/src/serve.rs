@@ -29,7 +29,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, Observatory, Paths, Readiness};
+use crate::admin::{Admin, Feed, Observatory, Paths, Readiness};
 use crate::ads::{Ads, EnvoyView, Security, Settings};
 use crate::config::{Config, Listen, XdsSecurity};
 use crate::engine::query::{Inquiry, Query};
@@ -197,6 +197,7 @@ impl Controller {
             inquiry: Inquiry(queries),
             ads: ads.clone(),
             observatory: Observatory::new(stats_port),
+            feed: Feed::new(stop_admin.clone()),
         });
         for (name, listener, paths) in listeners.administration {
             let serving = Arc::clone(&admin).serve(listener, paths, stop_admin.clone());

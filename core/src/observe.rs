@@ -6,6 +6,8 @@
 
 mod counted;
 pub mod feed;
+pub mod survey;
+pub mod collection;
 pub mod meter;
 pub mod watch;
 
@@ -16,8 +18,11 @@ use serde::{Deserialize, Serialize};
 
 pub use counted::{Subject, UnreadableError};
 
+use self::feed::ServicePort;
+use crate::ir;
 use crate::lower::{IngressRoute, RouteAction, Services, TcpAction};
 use crate::shift::weights::{Place, Service, Weights};
+use crate::xds::stats;
 
 /// The version of the form of a [`Report`].
 pub const SCHEMA: u32 = 1;
@@ -120,6 +125,27 @@ pub fn weights(route: &IngressRoute) -> Vec<Weights> {
         Weights::new(place, written).ok()
     });
     weights.collect()
+}
+
+/// Where requests of an object go: the place, the service, and, where Envoys count by route, the
+/// name under which they do.
+pub fn destinations(route: &IngressRoute) -> Vec<(Place, ServicePort, Option<String>)> {
+    let mut destinations = Vec::new();
+    for (place, services) in places(route) {
+        for written in &services.sound {
+            let (service, port) = (&written.name, written.port);
+            let name = match &place {
+                Place::Route(prefix) => {
+                    let name = ir::Route::name_of(&route.name, prefix);
+                    Some(stats::route(&name, service, port))
+                }
+                Place::Tcp => None,
+            };
+            let service = ServicePort { service: service.clone(), port };
+            destinations.push((place.clone(), service, name));
+        }
+    }
+    destinations
 }
 
 /// Where services stand in an object.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::api::{Object, Timestamp};
 use crate::diagnostic::Diagnostic;
 use crate::incremental::Dependencies;
+use crate::ir;
 use crate::lower::{Fragment, IngressRoute, lower};
 use crate::name::{Fqdn, Kind, ObjectName, ObjectRef};
 pub use crate::options::{Bind, Options, TlsLayout};
@@ -157,6 +158,18 @@ impl Pipeline {
             | Fragment::Service(_)
             | Fragment::EndpointSlice(_)
             | Fragment::Secret(_)
+            | Fragment::Namespace => None,
+        }
+    }
+
+    /// The certificate in a Secret, if it is sound.
+    pub fn certificate(&self, secret: &ObjectName) -> Option<&ir::Certificate> {
+        match self.store.get(&secret.of(Kind::Secret))? {
+            Fragment::Secret(secret) => secret.certificate.as_deref().ok(),
+            Fragment::IngressRoute(_)
+            | Fragment::Delegation(_)
+            | Fragment::Service(_)
+            | Fragment::EndpointSlice(_)
             | Fragment::Namespace => None,
         }
     }

@@ -1,6 +1,7 @@
 //! `/debug`: what became of an object, and which Envoy holds it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contour_core::diagnostic::Diagnostic;
@@ -19,6 +20,7 @@ use crate::version::Version;
 const HELP: &str = "\
 /debug/objects                               all objects and their states
 /debug/object/<Kind>/<namespace>/<name>      what became of an object, and which Envoy holds it
+/debug/observe[?after=<cursor>][&once]       everything that is observed, once a second, as lines of JSON
 /debug/observe/IngressRoute/<namespace>/<name>      its weights, which Envoys have it, its traffic by route and service
 /debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
 /debug/envoys                                the Envoys connected, and what they have and reject
@@ -26,7 +28,7 @@ const HELP: &str = "\
 ";
 
 /// Answers a request to the debug listener.
-pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>) -> Answer {
+pub(super) async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Answer {
     if !addressed_to_us(request) {
         return text(StatusCode::FORBIDDEN, "use an IP address or localhost as host name\n");
     }
@@ -37,6 +39,7 @@ pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>) -> Answer
         ["debug", "objects"] => objects(admin).await,
         ["debug", "object", kind, name] => object(admin, kind, "", name).await,
         ["debug", "object", kind, namespace, name] => object(admin, kind, namespace, name).await,
+        ["debug", "observe"] => admin.feed.answer(admin, request.uri().query()),
         ["debug", "observe", kind, namespace, name] => match known(kind) {
             Ok(kind) => {
                 admin.observatory.answer(admin, ObjectRef::new(kind, namespace, name)).await
@@ -73,7 +76,7 @@ async fn objects(admin: &Admin) -> Answer {
                 "kind": line.object.kind.as_str(),
                 "namespace": &*line.object.name.namespace,
                 "name": &*line.object.name.name,
-                "state": line.state.map(state),
+                "state": line.state.map(State::as_str),
                 "findings": line.findings,
             })
         })
@@ -111,7 +114,7 @@ async fn object(admin: &Admin, kind: &str, namespace: &str, name: &str) -> Answe
         "namespace": &*view.object.name.namespace,
         "name": &*view.object.name.name,
         "place": view.place,
-        "state": view.state.map(state),
+        "state": view.state.map(State::as_str),
         "diagnostics": diagnostics,
         "resources": resources,
     }))
@@ -272,15 +275,6 @@ fn holder(holder: &Holder) -> Value {
         "version": holder.version.map(|v| v.to_string()),
         "message": message,
     })
-}
-
-/// The state as metrics and `/debug` spell it.
-pub(super) fn state(state: State) -> &'static str {
-    match state {
-        State::Valid => "valid",
-        State::Invalid => "invalid",
-        State::Orphaned => "orphaned",
-    }
 }
 
 fn json_answer(value: &Value) -> Answer {

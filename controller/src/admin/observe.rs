@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use super::{Admin as Administration, Answer, debug, ended, respond, text};
+use super::{Admin as Administration, Answer, ended, respond, text};
 use crate::ads::Whereabouts;
 use crate::bootstrap::Admin;
 use crate::engine::observed::Observed;
@@ -94,7 +94,7 @@ impl Observatory {
             controller: env!("CARGO_PKG_VERSION").into(),
             uid: uid.map(|uid| hyphenated(uid).into()),
             generation,
-            state: state.map(|state| debug::state(state).into()),
+            state: state.map(|state| state.as_str().into()),
             errors,
             weights,
             fleet,
@@ -128,7 +128,7 @@ impl Observatory {
     }
 
     /// Where an Envoy tells its statistics.
-    fn place(&self, whereabouts: Whereabouts) -> Option<Admin> {
+    pub(super) fn place(&self, whereabouts: Whereabouts) -> Option<Admin> {
         let listener = || Some(Admin::Address(whereabouts.address?.ip(), self.stats_port?));
         whereabouts.admin.or_else(listener)
     }

@@ -33,10 +33,6 @@ impl Engine {
             return None;
         }
         let status = self.pipeline.status(object);
-        let told = status.map_or_else(|| self.ledger.told(object), |s| &s.diagnostics);
-        let rejections = self.ledger.rejections_of(object);
-        let errors = told.iter().chain(&rejections);
-        let errors = errors.filter(|finding| finding.severity() == Severity::Error);
         let route = self.pipeline.ingress_route(&object.name);
         let (pipeline, ads, ledger) = (&self.pipeline, &self.parts.ads, &self.ledger);
         let resources = World { pipeline, ads, ledger }.resources(object).unwrap_or_default();
@@ -46,10 +42,20 @@ impl Engine {
             uid: known.and_then(|known| known.uid),
             generation: known.and_then(|known| known.generation),
             state: status.map(|status| status.state),
-            errors: errors.map(|finding| finding.message.as_str().into()).collect(),
+            errors: self.errors(object),
             weights: route.map(weights).unwrap_or_default(),
             subject: route.map(Subject::of),
             fleet: ads.fleet(&keys, known.map(|known| known.taken)),
         })
+    }
+
+    /// What is wrong with an object, and what Envoys say against it.
+    pub(super) fn errors(&self, object: &ObjectRef) -> Vec<Arc<str>> {
+        let status = self.pipeline.status(object);
+        let told = status.map_or_else(|| self.ledger.told(object), |s| &s.diagnostics);
+        let rejections = self.ledger.rejections_of(object);
+        let errors = told.iter().chain(&rejections);
+        let errors = errors.filter(|finding| finding.severity() == Severity::Error);
+        errors.map(|finding| finding.message.as_str().into()).collect()
     }
 }

@@ -1,15 +1,18 @@
 //! Questions to the engine, and its answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use contour_core::diagnostic::{Diagnostic, Severity};
-use contour_core::name::{Kind, ObjectName, ObjectRef};
+use contour_core::diagnostic::{Code, Diagnostic, Severity};
+use contour_core::name::{FieldPath, Kind, ObjectName, ObjectRef};
 use contour_core::pipeline::State;
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Engine;
 use super::observed::Observed;
+use super::programs::Programs;
+use super::watched::Changed;
 use crate::kubernetes::peers::Question;
 
 /// A question to the engine, with the way back for the answer.
@@ -28,6 +31,9 @@ pub(crate) enum Query {
     /// An IngressRoute that is in force, and ports of Services; `None` if it is not, or if the
     /// source is not in sync.
     Route(ObjectRef, Vec<(ObjectName, i64)>, oneshot::Sender<Option<RouteView>>),
+    /// All IngressRoutes, or those of which there is something new to say since this was asked
+    /// last; whether it is all of them comes with the answer.
+    Watch(bool, oneshot::Sender<(Changed, bool)>),
     /// How much there is of everything.
     Counts(oneshot::Sender<Counts>),
 }
@@ -112,6 +118,10 @@ impl Inquiry {
         self.ask(|answer| Query::Route(object, ports, answer)).await
     }
 
+    pub(crate) async fn watch(&self, anew: bool) -> Option<(Changed, bool)> {
+        self.ask(|answer| Query::Watch(anew, answer)).await
+    }
+
     pub(crate) async fn counts(&self) -> Option<Counts> {
         self.ask(Query::Counts).await
     }
@@ -120,5 +130,96 @@ impl Inquiry {
         let (answer, result) = oneshot::channel();
         self.0.send(query(answer)).await.ok()?;
         result.await.ok()
+    }
+}
+
+impl Engine {
+    /// Whoever asked may have gone away meanwhile.
+    pub(super) fn answer(&mut self, query: Query) {
+        let _unheard = match query {
+            Query::Objects(answer) => answer.send(self.lines()).is_ok(),
+            Query::Object(object, answer) => answer.send(self.view(object)).is_ok(),
+            Query::Resources(kind, answer) => answer.send(self.resources(kind)).is_ok(),
+            Query::Owners(keys, answer) => {
+                let owners = keys.iter().map(|key| self.pipeline.owners(key));
+                answer.send(owners.collect()).is_ok()
+            }
+            Query::Observe(object, answer) => answer.send(self.observed(&object)).is_ok(),
+            Query::Route(object, ports, answer) => answer.send(self.route(object, &ports)).is_ok(),
+            Query::Watch(anew, answer) => answer.send(self.watch(anew)).is_ok(),
+            Query::Counts(answer) => answer.send(self.counts()).is_ok(),
+        };
+    }
+
+    fn lines(&self) -> Vec<ObjectLine> {
+        let mut lines: Vec<_> = self
+            .ledger
+            .objects()
+            .map(|object| ObjectLine {
+                object: object.clone(),
+                state: self.pipeline.status(object).map(|s| s.state),
+                findings: self.ledger.told(object).len(),
+            })
+            .collect();
+        for rejection in self.ledger.rejections().values() {
+            for line in &mut lines {
+                line.findings += usize::from(rejection.owners.contains(&line.object));
+            }
+        }
+        lines.sort_unstable_by(|a, b| a.object.cmp(&b.object));
+        lines
+    }
+
+    fn view(&self, object: ObjectRef) -> Option<ObjectView> {
+        if !self.ledger.knows(&object) {
+            return None;
+        }
+        let status = self.pipeline.status(&object);
+        let here = Diagnostic::new(Code::TooLarge, &object, FieldPath::root(), "");
+        let place = self.ledger.located(&[here]).pop()?.location;
+        let told = status.map_or_else(|| self.ledger.told(&object), |s| &s.diagnostics);
+        let mut diagnostics = self.ledger.located(told);
+        diagnostics.extend(self.ledger.rejections_of(&object));
+        let keys: BTreeSet<_> = self.pipeline.resources_of(&object).into_iter().collect();
+        let mut resources = self.resources(None);
+        resources.retain(|r| keys.contains(&r.key));
+        Some(ObjectView {
+            state: status.map(|s| s.state),
+            place: place.map(|p| p.to_string()),
+            diagnostics,
+            resources,
+            object,
+        })
+    }
+
+    fn resources(&self, kind: Option<ResourceType>) -> Vec<Arc<Resource>> {
+        let mut resources: Vec<_> = self
+            .pipeline
+            .resources()
+            .filter(|r| kind.is_none_or(|k| r.key.kind == k))
+            .cloned()
+            .collect();
+        resources.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        resources
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            revision: self.revision,
+            objects: self.ledger.count_by_kind(),
+            diagnostics: self.ledger.count_by_severity(),
+            resources: ResourceType::ALL.into_iter().map(|k| (k, 0)).collect(),
+            rejected: self.ledger.rejections().len(),
+            source_problems: self.ledger.file_problems(),
+            status_waiting: self.programs.as_ref().map_or(0, Programs::waiting),
+            ..Counts::default()
+        };
+        for (object, status) in self.pipeline.statuses() {
+            *counts.states.entry((object.kind, status.state)).or_default() += 1;
+        }
+        for resource in self.pipeline.resources() {
+            *counts.resources.entry(resource.key.kind).or_default() += 1;
+        }
+        counts
     }
 }

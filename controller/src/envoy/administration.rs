@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::bootstrap::Admin;
 
-/// The longest answer that is read: the gauges of connections of some 100,000 listeners.
-const BYTES: usize = 16 << 20;
+/// The longest answer that is read: the latencies of some 50,000 routes.
+const BYTES: usize = 128 << 20;
 
 /// Why the administration did not answer.
 #[derive(Debug, thiserror::Error)]

@@ -119,16 +119,7 @@ impl Subject {
              |cluster\\.({clusters})\\.(membership_(total|healthy)|upstream_rq_active\
              |outlier_detection\\.ejections_active))$"
         );
-        let mut query = "/stats?format=json&histogram_buckets=detailed&filter=".to_owned();
-        for byte in filter.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                query.push(char::from(byte));
-            } else {
-                // Writing to a text cannot fail.
-                let _infallible = write!(query, "%{byte:02X}");
-            }
-        }
-        query
+        filtered("/stats?format=json&histogram_buckets=detailed", &filter)
     }
 
     /// What an Envoy's answer says. What it does not know yet has not happened.
@@ -179,8 +170,22 @@ impl Subject {
     }
 }
 
+/// A path with a query of an Envoy's administration, and an expression in it.
+pub(super) fn filtered(path: &str, expression: &str) -> String {
+    let mut query = format!("{path}&filter=");
+    for byte in expression.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            query.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _infallible = write!(query, "%{byte:02X}");
+        }
+    }
+    query
+}
+
 /// The text as a regular expression.
-fn literally(text: &str) -> String {
+pub(super) fn literally(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         // Envoy's expressions take a backslash before `_` for a mistake.
@@ -252,8 +257,27 @@ impl Reading<'_> {
     }
 }
 
+/// All histograms of an answer: the name, and the bounds in microseconds with the counts of the
+/// buckets that have some, since Envoy started.
+pub(super) fn histograms(
+    answer: &str,
+) -> Result<impl Iterator<Item = (String, Vec<(u64, u64)>)>, UnreadableError> {
+    let answer: Stats = serde_json::from_str(answer)?;
+    let details =
+        answer.stats.into_iter().filter_map(|stat| stat.histograms).flat_map(|h| h.details);
+    Ok(details.map(|histogram| {
+        let buckets = histogram.totals.iter().filter(|bucket| bucket.count > 0);
+        let mut bounds: BTreeMap<u64, u64> = BTreeMap::new();
+        for bucket in buckets {
+            let count = bounds.entry(bucket.bound()).or_default();
+            *count = count.saturating_add(bucket.count);
+        }
+        (histogram.name, bounds.into_iter().collect())
+    }))
+}
+
 /// Route and the rest of `vhost.<host>.route.<route>.upstream_rq_<rest>`.
-fn of_route(name: &str) -> Option<(&str, &str)> {
+pub(super) fn of_route(name: &str) -> Option<(&str, &str)> {
     let mut parts = name.split('.');
     match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("vhost"), Some(_), Some("route"), Some(route), Some(what), None) => {

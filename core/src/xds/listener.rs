@@ -311,7 +311,7 @@ fn stats_listener(bind: &Bind) -> Resource {
         virtual_hosts: vec![route::VirtualHost {
             name: STATS_LISTENER.to_owned(),
             domains: vec!["*".to_owned()],
-            routes: vec![route("/ready"), route("/stats"), route("/stats/prometheus")],
+            routes: ["/ready", "/stats", "/stats/prometheus", "/clusters"].map(route).to_vec(),
             ..route::VirtualHost::default()
         }],
         ..route::RouteConfiguration::default()

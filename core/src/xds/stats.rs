@@ -51,6 +51,19 @@ pub fn service(service: &ObjectName, port: u16) -> String {
     format!("{}_{}_{port}", service.namespace, service.name)
 }
 
+/// The Service and the port that clusters of a name are of, if it is such a name.
+pub fn service_of(name: &str) -> Option<(ObjectName, u16)> {
+    let mut parts = name.split('_');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(namespace), Some(name), Some(port), None)
+            if !namespace.is_empty() && !name.is_empty() =>
+        {
+            Some((ObjectName::new(namespace, name), port.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
 fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         if c.is_ascii_graphic() && !ESCAPED.contains(&c) {
@@ -78,6 +91,10 @@ mod tests {
         let fqdn = Fqdn::parse("shop.example-one.com").expect("a host");
         assert_eq!(host(&fqdn), "shop_example-one_com");
         assert_eq!(service(&green(), 80), "demo_green_80");
+        assert_eq!(service_of("demo_green_80"), Some((green(), 80)));
+        for none in ["demo_green", "demo_green_80_x", "demo__80", "envoy-admin", "a_b_99999"] {
+            assert_eq!(service_of(none), None, "{none}");
+        }
         for (name, expected) in [
             ("demo/shop:/cart", "demo/shop:/cart@green:80"),
             ("demo/shop.v2:/a.b/", "demo/shop%2Ev2:/a%2Eb/@green:80"),

@@ -8,6 +8,8 @@ mod installed;
 mod rolled;
 #[path = "cluster/shift.rs"]
 mod shift;
+#[path = "cluster/top.rs"]
+mod top;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
