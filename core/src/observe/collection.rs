@@ -64,6 +64,9 @@ pub struct Collection {
     tick: u64,
     unix_millis: u64,
     interval_millis: u32,
+    /// The last look that has ended, and when it was. Whoever asks while the next one goes on may
+    /// be told of a part of it, and is told again of all of it.
+    ended: (u64, u64),
     controller: Arc<str>,
     objects: Table<ObjectName, Object>,
     destinations: Table<u32, Destination>,
@@ -111,6 +114,7 @@ impl Collection {
             tick: 0,
             unix_millis,
             interval_millis: 0,
+            ended: (0, unix_millis),
             controller: controller.into(),
             objects: Table::default(),
             destinations: Table::default(),
@@ -143,9 +147,10 @@ impl Collection {
         self.asked.clear();
     }
 
-    /// Where the last look is.
+    /// Where the last look is that has ended.
     pub fn at(&self) -> Cursor {
-        Cursor { collection: self.id, tick: self.tick }
+        let (tick, _) = self.ended;
+        Cursor { collection: self.id, tick }
     }
 
     /// The objects that are known.
@@ -412,6 +417,7 @@ impl Collection {
         self.end_services();
         self.end_endpoints();
         self.forget();
+        self.ended = (self.tick, self.unix_millis);
     }
 
     fn end_services(&mut self) {
@@ -492,7 +498,7 @@ impl Collection {
     pub fn since(&self, cursor: Option<Cursor>) -> Increment {
         let known = cursor.filter(|cursor| {
             let oldest = self.tick.saturating_sub(MEMORY);
-            cursor.collection == self.id && (oldest..=self.tick).contains(&cursor.tick)
+            cursor.collection == self.id && (oldest..=self.ended.0).contains(&cursor.tick)
         });
         let after = known.map_or(0, |cursor| cursor.tick);
         let gone = match known {
@@ -510,7 +516,7 @@ impl Collection {
             schema: SCHEMA,
             at: self.at(),
             whole: known.is_none(),
-            unix_millis: self.unix_millis,
+            unix_millis: self.ended.1,
             controller: Arc::clone(&self.controller),
             interval_millis: self.interval_millis,
             endpoints_fresh: self.endpoints_fresh,
