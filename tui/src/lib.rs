@@ -3,6 +3,7 @@
 //!
 //! Only [`terminal`] does I/O. The modules stand in reading order; each uses only those above it.
 
+pub mod key;
 pub mod text;
 pub mod theme;
 pub mod shift;

@@ -9,7 +9,7 @@ mod keymap;
 mod update;
 mod view;
 
-pub use keymap::{Act, BINDINGS, Binding, Key};
+pub use keymap::{Act, BINDINGS, Binding};
 pub use model::{Effect, Event, Judged, Model, Severity, Snapshot};
 pub use update::update;
 pub use view::view;

@@ -12,7 +12,8 @@ use ratatui::crossterm::event::{
 use ratatui::crossterm::{cursor, execute, terminal};
 use ratatui::{DefaultTerminal, Frame};
 
-use crate::shift::{Event, Key};
+use crate::key::Key;
+use crate::shift::Event;
 
 /// Whether the terminal is to be given back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -122,17 +123,36 @@ pub fn heard(event: &Raw) -> Option<Event> {
 
 fn pressed(key: KeyEvent) -> Key {
     let plain = key.modifiers.difference(KeyModifiers::SHIFT);
-    let KeyCode::Char(c) = key.code else {
-        return if key.code == KeyCode::Esc { Key::Esc } else { Key::Other };
-    };
-    if plain.is_empty() {
-        Key::Char(c)
-    } else if plain == KeyModifiers::CONTROL {
-        Key::Ctrl(c.to_ascii_lowercase())
-    } else {
-        Key::Other
+    if let KeyCode::Char(c) = key.code {
+        return if plain.is_empty() {
+            Key::Char(c)
+        } else if plain == KeyModifiers::CONTROL {
+            Key::Ctrl(c.to_ascii_lowercase())
+        } else {
+            Key::Other
+        };
     }
+    let named = NAMED.iter().find(|(code, _)| *code == key.code);
+    named.map_or(Key::Other, |(_, named)| *named)
 }
+
+/// Keys that are no characters; whatever is held down with them.
+const NAMED: [(KeyCode, Key); 14] = [
+    (KeyCode::Esc, Key::Esc),
+    (KeyCode::Enter, Key::Enter),
+    (KeyCode::Tab, Key::Tab),
+    (KeyCode::BackTab, Key::BackTab),
+    (KeyCode::Backspace, Key::Backspace),
+    (KeyCode::Delete, Key::Delete),
+    (KeyCode::Up, Key::Up),
+    (KeyCode::Down, Key::Down),
+    (KeyCode::Left, Key::Left),
+    (KeyCode::Right, Key::Right),
+    (KeyCode::PageUp, Key::PageUp),
+    (KeyCode::PageDown, Key::PageDown),
+    (KeyCode::Home, Key::Home),
+    (KeyCode::End, Key::End),
+];
 
 #[cfg(test)]
 mod tests {
@@ -149,7 +169,10 @@ mod tests {
             (KeyCode::Char('b'), KeyModifiers::ALT, Key::Other),
             (KeyCode::Char('b'), KeyModifiers::ALT | KeyModifiers::CONTROL, Key::Other),
             (KeyCode::Esc, none, Key::Esc),
-            (KeyCode::Enter, none, Key::Other),
+            (KeyCode::Enter, none, Key::Enter),
+            (KeyCode::BackTab, KeyModifiers::SHIFT, Key::BackTab),
+            (KeyCode::PageDown, none, Key::PageDown),
+            (KeyCode::F(1), none, Key::Other),
         ] {
             let key = KeyEvent::new(code, modifiers);
             assert_eq!(pressed(key), expected, "{key:?}");

@@ -5,31 +5,7 @@ use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Phase, Share, State};
 
 use super::model::{Effect, Snapshot};
-
-/// A key that was pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// A character.
-    Char(char),
-    /// One with Control, in lower case.
-    Ctrl(char),
-    /// Escape.
-    Esc,
-    /// Any other.
-    Other,
-}
-
-impl Key {
-    /// As it is shown.
-    pub fn name(self) -> String {
-        match self {
-            Self::Char(c) => c.to_string(),
-            Self::Ctrl(c) => format!("Ctrl-{}", c.to_ascii_uppercase()),
-            Self::Esc => "Esc".to_owned(),
-            Self::Other => "-".to_owned(),
-        }
-    }
-}
+use crate::key::Key;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use contour_core::shift::machine::{Counts, Observation, Outcome};
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Phase, Policy, State};
 
-use super::keymap::Key;
+use crate::key::Key;
 use crate::text;
 
 /// Lines of what happened that are kept.

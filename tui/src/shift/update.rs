@@ -1,7 +1,8 @@
 //! What the panel makes of what it hears.
 
-use super::keymap::{Act, BINDINGS, Key, refuse};
+use super::keymap::{Act, BINDINGS, refuse};
 use super::model::{Effect, Event, Model, Question, Snapshot};
+use crate::key::Key;
 
 /// Takes what was heard, and says what to do, in order.
 #[must_use]
@@ -107,34 +108,35 @@ impl Model {
     }
 
     fn confirm(&mut self, effect: Effect, key: Key) -> Vec<Effect> {
-        match key {
-            Key::Char('y' | 'Y') => return self.ask(effect),
-            Key::Char('n' | 'N' | 'q') | Key::Esc => {
-                self.question = None;
-                self.notice = Some("nothing was done".to_owned());
-            }
-            Key::Ctrl('c') => {
-                self.question = None;
-                return self.leave();
-            }
-            Key::Char(_) | Key::Ctrl(_) | Key::Other => {}
+        if matches!(key, Key::Char('y' | 'Y')) {
+            return self.ask(effect);
+        }
+        if key == Key::Ctrl('c') {
+            self.question = None;
+            return self.leave();
+        }
+        if matches!(key, Key::Char('n' | 'N' | 'q') | Key::Esc) {
+            self.question = None;
+            self.notice = Some("nothing was done".to_owned());
         }
         Vec::new()
     }
 
     fn answer_leave(&mut self, key: Key) -> Vec<Effect> {
-        let effect = match key {
-            Key::Char('p') => Effect::Pause,
-            Key::Char('b') => Effect::Rollback,
-            Key::Char('q') | Key::Ctrl('c') => {
-                self.question = None;
-                return vec![Effect::Detach];
-            }
-            Key::Esc | Key::Char('n') => {
-                self.question = None;
-                return Vec::new();
-            }
-            Key::Char(_) | Key::Ctrl(_) | Key::Other => return Vec::new(),
+        if matches!(key, Key::Char('q') | Key::Ctrl('c')) {
+            self.question = None;
+            return vec![Effect::Detach];
+        }
+        if matches!(key, Key::Esc | Key::Char('n')) {
+            self.question = None;
+            return Vec::new();
+        }
+        let effect = if key == Key::Char('p') {
+            Effect::Pause
+        } else if key == Key::Char('b') {
+            Effect::Rollback
+        } else {
+            return Vec::new();
         };
         let Some(snapshot) = self.snapshot.as_deref() else { return Vec::new() };
         match refuse(effect, snapshot) {

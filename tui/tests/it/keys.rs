@@ -3,7 +3,8 @@
 use contour_core::shift::machine::Outcome;
 use contour_core::shift::percent::Percent;
 use contour_core::shift::state::{Cause, Phase, Share};
-use contour_tui::shift::{Act, BINDINGS, Effect, Event, Key, Model, Snapshot, update};
+use contour_tui::key::Key;
+use contour_tui::shift::{Act, BINDINGS, Effect, Event, Model, Snapshot, update};
 
 use super::scene::{COLOR, at, draw, hear, note, panel, percent, press, rows, snapshot};
 

@@ -1,6 +1,7 @@
 //! Terminals of any size.
 
-use contour_tui::shift::{Event, Key};
+use contour_tui::key::Key;
+use contour_tui::shift::Event;
 
 use super::scene::{ASCII, COLOR, MONO, baking, draw, hear, press, rows, scenes};
 

@@ -3,7 +3,8 @@
 use ratatui::text::{Line, Span};
 
 use super::{Pen, plan};
-use crate::shift::keymap::{Act, BINDINGS, Binding, Key};
+use crate::key::Key;
+use crate::shift::keymap::{Act, BINDINGS, Binding};
 use crate::shift::model::{Effect, Question};
 use crate::text;
 use crate::theme::Tone;
