@@ -7,4 +7,5 @@ pub mod key;
 pub mod text;
 pub mod theme;
 pub mod shift;
+pub mod top;
 pub mod terminal;

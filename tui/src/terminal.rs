@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{
-    self, Event as Raw, KeyCode, KeyEvent, KeyEventKind, KeyModifiers,
+    self, DisableMouseCapture, EnableMouseCapture, Event as Raw, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 use ratatui::crossterm::{cursor, execute, terminal};
 use ratatui::{DefaultTerminal, Frame};
 
 use crate::key::Key;
 use crate::shift::Event;
+use crate::top::{self, Mouse};
 
 /// Whether the terminal is to be given back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether the mouse is.
+static MOUSE_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// A screen of our own on stdout, in raw mode; the user's is back when it is dropped.
 #[derive(Debug)]
 pub struct Screen {
     terminal: DefaultTerminal,
+    mouse: bool,
 }
 
 impl Screen {
@@ -44,7 +49,25 @@ impl Screen {
         let terminal = DefaultTerminal::new(backend).inspect_err(|_error| {
             leave().unwrap_or_default();
         })?;
-        Ok(Self { terminal })
+        Ok(Self { terminal, mouse: false })
+    }
+
+    /// Takes the mouse too: what is done with it is heard then, and no text is marked.
+    ///
+    /// # Errors
+    /// Stdout cannot be written to.
+    pub fn take_mouse(&mut self) -> io::Result<()> {
+        self.mouse = true;
+        MOUSE_TAKEN.store(true, Ordering::SeqCst);
+        execute!(io::stdout(), EnableMouseCapture)
+    }
+
+    /// Columns and rows.
+    ///
+    /// # Errors
+    /// They cannot be asked for.
+    pub fn size(&self) -> io::Result<(u16, u16)> {
+        self.terminal.size().map(|size| (size.width, size.height))
     }
 
     /// Draws what has changed.
@@ -71,6 +94,9 @@ impl Screen {
     /// Stdout cannot be written to.
     pub fn again(&mut self) -> io::Result<()> {
         take()?;
+        if self.mouse {
+            self.take_mouse()?;
+        }
         self.redraw()
     }
 }
@@ -99,9 +125,14 @@ pub fn leave() -> io::Result<()> {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
+    let mouse = if MOUSE_TAKEN.swap(false, Ordering::SeqCst) {
+        execute!(io::stdout(), DisableMouseCapture)
+    } else {
+        Ok(())
+    };
     let raw = terminal::disable_raw_mode();
     let screen = execute!(io::stdout(), terminal::LeaveAlternateScreen, cursor::Show);
-    raw.and(screen)
+    mouse.and(raw).and(screen)
 }
 
 /// Waits for what the terminal says next, at most this long.
@@ -112,12 +143,37 @@ pub fn next(limit: Duration) -> io::Result<Option<Raw>> {
     if event::poll(limit)? { event::read().map(Some) } else { Ok(None) }
 }
 
-/// What the panel makes of what a terminal says, if anything: keys pressed, and another size.
+/// What the panel of a shift makes of what a terminal says, if anything: keys pressed, and another size.
 pub fn heard(event: &Raw) -> Option<Event> {
     match event {
         Raw::Key(key) if key.kind != KeyEventKind::Release => Some(Event::Key(pressed(*key))),
         Raw::Resize(..) => Some(Event::Resize),
         Raw::Key(_) | Raw::FocusGained | Raw::FocusLost | Raw::Mouse(_) | Raw::Paste(_) => None,
+    }
+}
+
+/// What the view of everything makes of what a terminal says, if anything: keys, the mouse, and
+/// another size.
+pub fn heard_by_top(event: &Raw) -> Option<top::Event> {
+    match event {
+        Raw::Key(key) if key.kind != KeyEventKind::Release => Some(top::Event::Key(pressed(*key))),
+        Raw::Resize(columns, rows) => Some(top::Event::Resize(*columns, *rows)),
+        Raw::Mouse(mouse) => used(*mouse).map(top::Event::Mouse),
+        Raw::Key(_) | Raw::FocusGained | Raw::FocusLost | Raw::Paste(_) => None,
+    }
+}
+
+fn used(mouse: MouseEvent) -> Option<Mouse> {
+    match mouse.kind {
+        MouseEventKind::Down(MouseButton::Left) => Some(Mouse::Click(mouse.column, mouse.row)),
+        MouseEventKind::ScrollUp => Some(Mouse::WheelUp),
+        MouseEventKind::ScrollDown => Some(Mouse::WheelDown),
+        MouseEventKind::Down(_)
+        | MouseEventKind::Up(_)
+        | MouseEventKind::Drag(_)
+        | MouseEventKind::Moved
+        | MouseEventKind::ScrollLeft
+        | MouseEventKind::ScrollRight => None,
     }
 }
 
@@ -182,5 +238,30 @@ mod tests {
         }
         assert!(matches!(heard(&Raw::Resize(80, 24)), Some(Event::Resize)));
         assert!(heard(&Raw::Paste("p".to_owned())).is_none());
+    }
+
+    #[test]
+    fn the_mouse_is_heard_where_it_points_to_something() {
+        let none = KeyModifiers::NONE;
+        for (kind, expected) in [
+            (MouseEventKind::Down(MouseButton::Left), Some(Mouse::Click(7, 3))),
+            (MouseEventKind::ScrollUp, Some(Mouse::WheelUp)),
+            (MouseEventKind::ScrollDown, Some(Mouse::WheelDown)),
+            (MouseEventKind::Down(MouseButton::Right), None),
+            (MouseEventKind::Up(MouseButton::Left), None),
+            (MouseEventKind::Moved, None),
+        ] {
+            let raw = Raw::Mouse(MouseEvent { kind, column: 7, row: 3, modifiers: none });
+            let heard = match heard_by_top(&raw) {
+                Some(top::Event::Mouse(mouse)) => Some(mouse),
+                Some(other) => panic!("{other:?}"),
+                None => None,
+            };
+            assert_eq!(heard, expected);
+        }
+        let resized = heard_by_top(&Raw::Resize(80, 24));
+        assert!(matches!(resized, Some(top::Event::Resize(80, 24))), "{resized:?}");
+        let key = Raw::Key(KeyEvent::new(KeyCode::Enter, none));
+        assert!(matches!(heard_by_top(&key), Some(top::Event::Key(Key::Enter))));
     }
 }

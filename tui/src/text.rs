@@ -34,7 +34,8 @@ pub fn head(text: &str, columns: usize) -> String {
     kept(text.chars(), columns).into_iter().collect()
 }
 
-fn tail(text: &str, columns: usize) -> String {
+/// The end of a text, at most so many columns.
+pub fn tail(text: &str, columns: usize) -> String {
     kept(text.chars().rev(), columns).into_iter().rev().collect()
 }
 

@@ -1,6 +1,10 @@
 //! How things look. Colours and glyphs go with words: nothing is said by colour alone.
 
+use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Span;
+
+use crate::text;
 
 /// Which colours there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +87,14 @@ pub struct Glyphs {
     pub rule: &'static str,
     /// Levels of a spark line, rising.
     pub levels: &'static [&'static str],
+    /// Parts of a bar, one after the other.
+    pub shades: &'static [&'static str],
+    /// The largest first.
+    pub falling: &'static str,
+    /// The smallest first.
+    pub rising: &'static str,
+    /// Into something.
+    pub into: &'static str,
 }
 
 const UNICODE: Glyphs = Glyphs {
@@ -97,6 +109,10 @@ const UNICODE: Glyphs = Glyphs {
     empty: "░",
     rule: "─",
     levels: &["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    shades: &["█", "▒", "▓", "░"],
+    falling: "↓",
+    rising: "↑",
+    into: "›",
 };
 
 const ASCII: Glyphs = Glyphs {
@@ -111,6 +127,10 @@ const ASCII: Glyphs = Glyphs {
     empty: ".",
     rule: "-",
     levels: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    shades: &["#", "=", "+", "-"],
+    falling: "v",
+    rising: "^",
+    into: ">",
 };
 
 impl Theme {
@@ -119,6 +139,58 @@ impl Theme {
         match self.charset {
             Charset::Unicode => &UNICODE,
             Charset::Ascii => &ASCII,
+        }
+    }
+
+    /// The mark of an order.
+    pub fn direction(self, largest_first: bool) -> &'static str {
+        if largest_first { self.glyphs().falling } else { self.glyphs().rising }
+    }
+
+    /// The mark of a tone.
+    pub fn mark(self, tone: Tone) -> &'static str {
+        match tone {
+            Tone::Good => self.glyphs().good,
+            Tone::Warn => self.glyphs().warn,
+            Tone::Bad => self.glyphs().bad,
+            Tone::Plain | Tone::Strong | Tone::Faint | Tone::Key => self.glyphs().dot,
+        }
+    }
+
+    /// A text that looks as a tone.
+    pub fn span(self, text: impl Into<String>, tone: Tone) -> Span<'static> {
+        Span::styled(text.into(), self.style(tone))
+    }
+
+    /// At most so many columns of a text, the middle left out where it is too long.
+    pub fn shorten(self, text: &str, columns: usize) -> String {
+        text::shorten(text, columns, self.glyphs().ellipsis)
+    }
+
+    /// The beginning of a text, and that something is missing.
+    pub fn clip(self, text: &str, columns: usize) -> String {
+        if text::width(text) <= columns {
+            return text.to_owned();
+        }
+        let ellipsis = self.glyphs().ellipsis;
+        let Some(room) = columns.checked_sub(text::width(ellipsis)) else {
+            return String::new();
+        };
+        text::head(text, room) + ellipsis
+    }
+
+    /// Leaves nothing on a screen that its charset lacks. Names are other people's: what is not
+    /// ASCII is shown as not shown.
+    pub fn settle(self, buffer: &mut Buffer) {
+        if self.charset == Charset::Unicode {
+            return;
+        }
+        for cell in &mut buffer.content {
+            match cell.symbol() {
+                symbol if symbol.is_ascii() => {}
+                "µ" => drop(cell.set_symbol("u")),
+                _ => drop(cell.set_symbol("?")),
+            }
         }
     }
 
@@ -199,8 +271,11 @@ mod tests {
                 glyphs.full,
                 glyphs.empty,
                 glyphs.rule,
+                glyphs.falling,
+                glyphs.rising,
+                glyphs.into,
             ];
-            for glyph in all.iter().chain(glyphs.levels) {
+            for glyph in all.iter().chain(glyphs.levels).chain(glyphs.shades) {
                 assert_eq!(crate::text::width(glyph), 1, "{glyph}");
                 assert!(charset == Charset::Unicode || glyph.is_ascii(), "{glyph}");
             }

@@ -12,13 +12,12 @@ mod gates;
 mod keys;
 
 use ratatui::Frame;
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::model::{Model, Severity, Snapshot};
 use crate::text;
-use crate::theme::{Charset, Glyphs, Theme, Tone};
+use crate::theme::{Glyphs, Theme, Tone};
 use page::Section;
 
 /// Below this many columns or rows there is one line.
@@ -55,20 +54,7 @@ pub fn view(model: &Model, theme: Theme, frame: &mut Frame<'_>) {
     for (line, y) in lines.iter().zip(inner.y..inner.bottom()) {
         buffer.set_line(inner.x, y, line, inner.width);
     }
-    if theme.charset == Charset::Ascii {
-        to_ascii(buffer);
-    }
-}
-
-/// Names are other people's: what is not ASCII is shown as not shown.
-fn to_ascii(buffer: &mut Buffer) {
-    for cell in &mut buffer.content {
-        match cell.symbol() {
-            symbol if symbol.is_ascii() => {}
-            "µ" => drop(cell.set_symbol("u")),
-            _ => drop(cell.set_symbol("?")),
-        }
-    }
+    theme.settle(buffer);
 }
 
 /// What lines are made with.
@@ -90,7 +76,7 @@ impl<'a> Pen<'a> {
     }
 
     fn span(self, text: impl Into<String>, tone: Tone) -> Span<'static> {
-        Span::styled(text.into(), self.theme.style(tone))
+        self.theme.span(text, tone)
     }
 
     fn line(self, text: impl Into<String>, tone: Tone) -> Line<'static> {
@@ -98,7 +84,7 @@ impl<'a> Pen<'a> {
     }
 
     fn shorten(self, text: &str, columns: usize) -> String {
-        text::shorten(text, columns, self.glyphs().ellipsis)
+        self.theme.shorten(text, columns)
     }
 
     fn snapshot(self) -> Option<&'a Snapshot> {
@@ -107,11 +93,7 @@ impl<'a> Pen<'a> {
 
     /// The beginning of a text, and that something is missing.
     fn clip(self, text: &str, columns: usize) -> String {
-        if text::width(text) <= columns {
-            return text.to_owned();
-        }
-        let ellipsis = self.glyphs().ellipsis;
-        text::head(text, columns.saturating_sub(text::width(ellipsis))) + ellipsis
+        self.theme.clip(text, columns)
     }
 
     /// A text as at most so many lines, and that something is missing.
@@ -264,12 +246,7 @@ impl<'a> Pen<'a> {
     }
 
     fn mark(self, tone: Tone) -> &'static str {
-        match tone {
-            Tone::Good => self.glyphs().good,
-            Tone::Warn => self.glyphs().warn,
-            Tone::Bad => self.glyphs().bad,
-            Tone::Plain | Tone::Strong | Tone::Faint | Tone::Key => self.glyphs().dot,
-        }
+        self.theme.mark(tone)
     }
 
     /// What happened, newest last: no more lines than could be shown.
