@@ -3,7 +3,7 @@
 /// What is not known.
 pub(super) const UNKNOWN: &str = "-";
 
-/// A rate or a count: `0`, `0.4`, `7.5`, `120`, `1.2k`, `34k`, `5.6M`.
+/// A rate or a count: `0`, `0.4`, `4`, `7.5`, `120`, `1.2k`, `34k`, `5.6M`.
 pub(super) fn quantity(value: f64) -> String {
     let (value, unit) = match value {
         v if v < 999.5 => (v, ""),
@@ -14,7 +14,8 @@ pub(super) fn quantity(value: f64) -> String {
     match value {
         v if v <= 0.0 => "0".to_owned(),
         v if v < 0.05 => "<0.1".to_owned(),
-        v if v < 9.95 => format!("{v:.1}{unit}"),
+        // A count is whole.
+        v if v < 9.95 && !(unit.is_empty() && v.fract() == 0.0) => format!("{v:.1}{unit}"),
         v => format!("{v:.0}{unit}"),
     }
 }
@@ -74,8 +75,8 @@ mod tests {
     #[test]
     fn quantities_have_few_digits() {
         let shown =
-            [0.0, 0.01, 0.44, 7.52, 9.96, 119.6, 999.4, 999.6, 1_249.0, 34_000.0, 5.6e6, 2e9];
-        let expected = "0 <0.1 0.4 7.5 10 120 999 1.0k 1.2k 34k 5.6M 2.0G";
+            [0.0, 0.01, 0.44, 4.0, 7.52, 9.96, 119.6, 999.4, 999.6, 1_249.0, 34_000.0, 5.6e6, 2e9];
+        let expected = "0 <0.1 0.4 4 7.5 10 120 999 1.0k 1.2k 34k 5.6M 2.0G";
         assert_eq!(shown.map(quantity).join(" "), expected);
     }
 

@@ -133,7 +133,7 @@ fn an_endpoint_says_why_and_at_how_many_envoys() {
         texts(Item::Endpoint(&endpoint), &names),
         [
             ("failed_active_hc,failed_outlier_check(1/2)".to_owned(), Mark::Bad),
-            ("3.0".to_owned(), Mark::Plain),
+            ("3".to_owned(), Mark::Plain),
             ("-".to_owned(), Mark::Faint),
             ("0".to_owned(), Mark::Faint),
             ("45s".to_owned(), Mark::Faint),
