@@ -1,4 +1,4 @@
-//! The panel of a shift through its public surface, in one binary.
+//! The terminal views through their public surface, in one binary.
 
 #![cfg(test)]
 
@@ -10,3 +10,5 @@ mod scene;
 mod screens;
 #[path = "it/sizes.rs"]
 mod sizes;
+#[path = "it/top.rs"]
+mod top;

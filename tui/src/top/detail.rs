@@ -1,6 +1,6 @@
 //! A row in full.
 
-use contour_core::top::{Graph, Item, Mark, describe};
+use contour_core::top::{Graph, Item, Line as Told, Mark, describe};
 use ratatui::text::Line;
 
 use super::graph;
@@ -14,8 +14,12 @@ const CHART: usize = 5;
 const CHART_COLUMNS: usize = 120;
 /// The fewest columns beside labels for which these have columns of their own.
 const BESIDE: usize = 16;
-/// A word that is this long is broken, so that a line cannot hide what comes after.
+/// What is said of one thing takes so many lines at most.
 const LINES_MAX: usize = 12;
+/// From so many columns on two short things share a line.
+const ROOMY: usize = 64;
+/// The most columns of the first of them.
+const HALF: usize = 60;
 
 /// How a mark looks.
 pub(super) fn tone(mark: Mark) -> Tone {
@@ -43,23 +47,66 @@ pub(super) fn lines(detail: &Detail, theme: Theme, width: usize) -> Vec<Line<'st
     let longest = told.iter().map(|(label, ..)| text::width(label)).max().unwrap_or(0) + 2;
     let label_width = if width >= longest + BESIDE { longest } else { 0 };
     lines.extend(chart(item, now, theme, (label_width, width)));
-    for (label, words, mark) in told {
-        let tone = if detail.gone { Tone::Faint } else { tone(mark) };
-        let words = text::one_line(&words);
-        let mut parts = text::wrap(&words, width.saturating_sub(label_width));
+    let page = Page { theme, label_width, width, lines };
+    page.with(told, detail.gone)
+}
+
+/// Lines as they are made.
+struct Page {
+    theme: Theme,
+    label_width: usize,
+    width: usize,
+    lines: Vec<Line<'static>>,
+}
+
+impl Page {
+    fn with(mut self, told: Vec<Told>, gone: bool) -> Vec<Line<'static>> {
+        let half = (self.width / 2).min(HALF);
+        let mut told = told.into_iter().peekable();
+        let mut open = false;
+        while let Some((label, words, mark)) = told.next() {
+            let words = text::one_line(&words);
+            let tone = if gone { Tone::Faint } else { tone(mark) };
+            let goes_on = told.peek().is_some_and(|(next, ..)| next.is_empty());
+            let short = self.label_width + text::width(&words) + 2 <= half;
+            let halved = self.width >= ROOMY && short && !goes_on && !label.is_empty();
+            if halved && open {
+                self.beside(half, label, &words, tone);
+                open = false;
+            } else {
+                self.below(label, &words, tone);
+                open = halved;
+            }
+        }
+        self.lines
+    }
+
+    /// In lines of their own.
+    fn below(&mut self, label: &'static str, words: &str, tone: Tone) {
+        let (theme, column) = (self.theme, self.label_width);
+        let mut parts = text::wrap(words, self.width.saturating_sub(column));
         parts.truncate(LINES_MAX);
-        if label_width == 0 && !label.is_empty() {
-            lines.push(Line::from(theme.span(label, Tone::Faint)));
+        if column == 0 && !label.is_empty() {
+            self.lines.push(Line::from(theme.span(label, Tone::Faint)));
         }
         for (row, part) in parts.into_iter().enumerate() {
-            let label = if row == 0 && label_width > 0 { label } else { "" };
-            lines.push(Line::from_iter([
-                theme.span(format!("{label:label_width$}"), Tone::Faint),
+            let label = if row == 0 && column > 0 { label } else { "" };
+            self.lines.push(Line::from_iter([
+                theme.span(format!("{label:column$}"), Tone::Faint),
                 theme.span(part, tone),
             ]));
         }
     }
-    lines
+
+    /// In the right half of the last line.
+    fn beside(&mut self, half: usize, label: &'static str, words: &str, tone: Tone) {
+        let Some(line) = self.lines.last_mut() else { return };
+        let column = self.label_width;
+        let blank = half.saturating_sub(line.width());
+        line.push_span(" ".repeat(blank));
+        line.push_span(self.theme.span(format!("{label:column$}"), Tone::Faint));
+        line.push_span(self.theme.span(words.to_owned(), tone));
+    }
 }
 
 fn wrapped(words: &str, width: usize, theme: Theme, tone: Tone) -> Vec<Line<'static>> {

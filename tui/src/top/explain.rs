@@ -43,8 +43,12 @@ pub(super) fn keys(model: &Model, theme: Theme, width: usize) -> Vec<Line<'stati
         glyphs.warn, glyphs.bad
     );
     lines.push(Line::default());
-    let legend = text::wrap(&legend, width).into_iter();
-    lines.extend(legend.map(|line| Line::from(theme.span(line, Tone::Plain))));
+    let mouse =
+        "The mouse: a click on a tab, a row, or a heading to order by it; the wheel scrolls.";
+    for words in [mouse, &legend] {
+        let words = text::wrap(words, width).into_iter();
+        lines.extend(words.map(|line| Line::from(theme.span(line, Tone::Plain))));
+    }
     lines
 }
 

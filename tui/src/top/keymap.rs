@@ -180,7 +180,7 @@ pub const BINDINGS: &[Binding] = &[
         &[Key::Esc, Key::Backspace],
         Act::Back,
         PAGES,
-        ("back", "go back; at the first table, drop the filter"),
+        ("back", "drop the filter; where there is none, go back"),
         1,
     ),
     bind(&VIEWS, Act::View, PAGES, ("view", "the view of that number"), HIDDEN),
@@ -446,7 +446,7 @@ impl Binding {
             (Act::Open, Some(_)) => "describe",
             (Act::Freeze, _) if model.frozen => "go on",
             (Act::Faults, _) if model.faults_only => "all",
-            (Act::Back, _) if model.overlays.is_empty() && model.path.is_empty() => "drop filter",
+            (Act::Back, _) if is_filtered(model) && model.overlays.is_empty() => "drop filter",
             (_, _) => self.label,
         }
     }
@@ -463,9 +463,8 @@ const CONDITIONS: &[(Act, Condition)] = &[
     }),
     (Act::Describe, |model| given(model.selected().is_some(), "no row is chosen")),
     (Act::Back, |model| {
-        let filtered = model.table().is_some_and(|table| !table.filter.is_empty());
         let inside = !model.overlays.is_empty() || !model.path.is_empty();
-        given(filtered || inside, "there is nothing to go back to; q leaves")
+        given(is_filtered(model) || inside, "there is nothing to go back to; q leaves")
     }),
     (Act::Before, |model| given(model.before.is_some(), "there was no view before")),
     (Act::Invert, |model| {
@@ -491,6 +490,10 @@ const CONDITIONS: &[(Act, Condition)] = &[
         given(next.is_some(), "it looks as seldom as it can")
     }),
 ];
+
+fn is_filtered(model: &Model) -> bool {
+    model.table().is_some_and(|table| !table.filter.is_empty())
+}
 
 fn given(sensible: bool, otherwise: &str) -> Result<(), String> {
     if sensible { Ok(()) } else { Err(otherwise.to_owned()) }

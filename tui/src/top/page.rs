@@ -191,6 +191,14 @@ impl Detail {
         self.frame.item(self.view, self.index)
     }
 
+    /// What it is called.
+    pub(super) fn title(&self) -> String {
+        match self.item() {
+            Some(Item::Event(event)) => format!("{} {}", event.reason, event.object),
+            Some(_) | None => self.key.clone(),
+        }
+    }
+
     /// Looks for the row in another frame.
     pub(super) fn follow(&mut self, frame: &Arc<Frame>) {
         let is_it = |item: Item<'_>| item.key() == self.key;

@@ -13,6 +13,14 @@ pub(super) const GUTTER: u16 = 3;
 pub(super) const BAR: usize = 8;
 /// Below so many columns those of a table stand close together.
 const ROOMY: u16 = 60;
+/// A text of so many columns is not cut to make room for another column.
+const WORD: u16 = 14;
+/// Nor is a part of a name of that many.
+const NAME: u16 = 20;
+/// Nor of a sentence, which is what can be as long as [`SENTENCE`].
+const PHRASE: u16 = 30;
+/// From so many columns on a text is a sentence, which says most at its begin.
+pub(super) const SENTENCE: u16 = 60;
 
 /// A column and where it stands.
 #[derive(Clone, Debug)]
@@ -128,7 +136,8 @@ impl Candidate {
         let natural = widest.clamp(least, most.max(least)).max(head);
         let enough = match column.align {
             Align::Right => natural,
-            Align::Left => natural.min(least.max(most / 2)).max(head),
+            Align::Left if most >= SENTENCE => natural.min(PHRASE),
+            Align::Left => natural.min((most / 2).clamp(WORD, NAME)).max(head),
         };
         // What rows are ordered by is seen.
         let rank = if sorted.is_some() { 0 } else { column.rank };
@@ -139,6 +148,7 @@ impl Candidate {
     fn shortest(&self) -> u16 {
         match self.column.align {
             Align::Right => self.enough,
+            Align::Left if self.column.width.1 <= WORD => self.enough,
             Align::Left => self.enough.min(self.column.width.0),
         }
     }
@@ -146,14 +156,6 @@ impl Candidate {
     fn admit(&mut self, width: u16, gap: u16, left: &mut u16) {
         if let Some(rest) = left.checked_sub(width.saturating_add(gap)) {
             (*left, self.width) = (rest, Some(width));
-        }
-    }
-
-    fn grow(&mut self, wanted: u16, left: &mut u16) {
-        if let Some(width) = &mut self.width {
-            let more = wanted.saturating_sub(*width).min(*left);
-            *left -= more;
-            *width += more;
         }
     }
 }
@@ -184,14 +186,26 @@ fn fit(candidates: &mut [Candidate], room: u16, gap: u16) {
         let least = candidate.shortest();
         candidate.admit(least, gap, &mut left);
     }
-    for candidate in always.iter_mut() {
-        candidate.grow(candidate.enough, &mut left);
-    }
+    grow(always, |candidate| candidate.enough, &mut left);
     for candidate in others {
         candidate.admit(candidate.enough, gap, &mut left);
     }
-    for candidate in candidates.iter_mut() {
-        candidate.grow(candidate.natural, &mut left);
-    }
+    grow(candidates, |candidate| candidate.natural, &mut left);
     candidates.sort_by_key(|candidate| candidate.at);
+}
+
+/// Divides what is left among those that could use more, a column for each in turn.
+fn grow(candidates: &mut [Candidate], wanted: fn(&Candidate) -> u16, left: &mut u16) {
+    let mut before = None;
+    while before != Some(*left) {
+        before = Some(*left);
+        for candidate in candidates.iter_mut() {
+            let wanted = wanted(candidate);
+            if let Some(width) = candidate.width.as_mut().filter(|width| **width < wanted)
+                && let Some(rest) = left.checked_sub(1)
+            {
+                (*left, *width) = (rest, *width + 1);
+            }
+        }
+    }
 }

@@ -93,6 +93,9 @@ fn envoys(model: &Model) -> (String, Tone) {
 /// How many controllers are heard.
 fn controllers(model: &Model) -> Option<(String, Tone)> {
     let sources = &model.frame.as_deref()?.coverage.sources;
+    if sources.is_empty() {
+        return None;
+    }
     let fresh = sources.iter().filter(|source| source.state == SourceState::Fresh).count();
     let tone = if fresh < sources.len() { Tone::Warn } else { Tone::Plain };
     Some((format!("controllers {fresh}/{}", sources.len()), tone))
@@ -171,7 +174,7 @@ impl Canvas<'_> {
         parts.extend(controllers(model));
         let every = format!("every {}", short(u64::from(model.interval_millis)));
         parts.push((every, Tone::Faint));
-        if let Some(frame) = model.frame.as_deref() {
+        if let Some(frame) = model.frame.as_deref().filter(|frame| frame.window_millis > 0) {
             parts.push((format!("over {}", short(frame.window_millis)), Tone::Faint));
         }
         let line = self.spread(&model.location, parts);
@@ -213,7 +216,7 @@ impl Canvas<'_> {
                     names.extend(table.scope.as_ref().map(contour_core::top::Scope::title));
                     names.push(table.view.title().to_owned());
                 }
-                Page::Detail(detail) => names.push(detail.key.clone()),
+                Page::Detail(detail) => names.push(detail.title()),
             }
         }
         let into = format!(" {} ", self.theme.glyphs().into);

@@ -10,13 +10,11 @@ use crate::text;
 use crate::theme::{Theme, Tone};
 use crate::top::model::{Model, Overlay};
 use crate::top::page::{Table, first};
-use crate::top::table::{BAR, Placed, Row, Sheet};
+use crate::top::table::{BAR, Placed, Row, SENTENCE, Sheet};
 use crate::top::{detail, explain, graph};
 
 /// An endpoint that was seen so long ago, in milliseconds, is shown as old.
 const OLD: u64 = 5_000;
-/// From so many columns on a text is a sentence, which says most at its begin.
-const SENTENCE: u16 = 60;
 
 impl Canvas<'_> {
     pub(super) fn body(&mut self) -> Seen {
@@ -265,7 +263,7 @@ fn why_empty(model: &Model, frame: &Frame, table: &Table) -> String {
         return format!("waiting for {}", silent.join(", "));
     }
     match &table.scope {
-        Some(_) => format!("there are no {all_of_it} any more; Esc goes back"),
+        Some(_) => format!("there are no {all_of_it}; Esc goes back"),
         None => format!("there are no {all_of_it}"),
     }
 }

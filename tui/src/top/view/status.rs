@@ -72,8 +72,8 @@ impl Canvas<'_> {
         }
         match seen.left_out {
             0 => {}
-            1 => parts.push("1 column has no room".to_owned()),
-            more => parts.push(format!("{more} columns have no room")),
+            1 => parts.push("1 column left out".to_owned()),
+            more => parts.push(format!("{more} columns left out")),
         }
         parts
     }
