@@ -115,6 +115,8 @@ impl Model {
     /// The rows that a warning is about.
     fn open_warning(&mut self, row: usize) {
         let Some(frame) = self.frame.clone() else { return };
+        // There may be fewer by now.
+        let row = row.min(frame.warnings.len().saturating_sub(1));
         let Some(warning) = frame.warnings.get(row) else { return };
         let Some(view) = warning.view.as_deref().and_then(View::parse) else {
             return self.tell("this is about no row", Tone::Warn);

@@ -249,3 +249,12 @@ fn what_is_told_is_on_the_line_below_the_page() {
     let model = hear(at(View::Routes), Event::Notice("a\u{1b}[2Jb".to_owned(), Tone::Bad));
     assert!(shown(&model).contains("✗ a [2Jb"));
 }
+
+#[test]
+fn of_warnings_that_became_fewer_the_last_one_is_chosen() {
+    let model = press(write(at(View::Routes), "W"), &[Key::End]);
+    let mut fewer = rich();
+    fewer.warnings.truncate(2);
+    let model = press(see(model, fewer), &[Key::Enter]);
+    assert_eq!(selected(&model), "demo/shop:/api");
+}

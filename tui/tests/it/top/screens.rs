@@ -119,6 +119,18 @@ fn large_screens_show_everything() {
 }
 
 #[test]
+fn weights_are_drawn_where_there_is_room() {
+    let model = scene("filtered");
+    for (theme, bar) in
+        [(COLOR, "██████▒▒ blue 75, green 25"), (ASCII, "######== blue 75, green 25")]
+    {
+        let shown = show(&model, theme, (200, 40));
+        assert!(shown.contains(bar), "{shown}");
+    }
+    assert!(!show(&model, COLOR, (80, 24)).contains('▒'));
+}
+
+#[test]
 fn screens_in_ascii() {
     for (name, model) in views() {
         insta::assert_snapshot!(format!("ascii_{name}"), show(&model, ASCII, (120, 40)));
