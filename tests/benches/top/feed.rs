@@ -76,7 +76,11 @@ impl Feed {
         let asked = || (0..self.world.routes).filter(|i| u64::from(i % 50) == second % 50);
         Rows {
             traffic: both().map(traffic).collect(),
-            latency: if second % 5 == 0 { both().map(latency).collect() } else { Vec::new() },
+            latency: if second.is_multiple_of(5) {
+                both().map(latency).collect()
+            } else {
+                Vec::new()
+            },
             services: active()
                 .flat_map(|i| [service(i, 0, second), service(i, 1, second)])
                 .collect(),

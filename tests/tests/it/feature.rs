@@ -4,6 +4,8 @@
 mod counted;
 #[path = "feature/delegation.rs"]
 mod delegation;
+#[path = "feature/feed.rs"]
+mod feed;
 #[path = "feature/listener.rs"]
 mod listener;
 #[path = "feature/observed.rs"]

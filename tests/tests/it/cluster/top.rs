@@ -38,7 +38,7 @@ fn frames(output: &Output) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A second Envoy, as the DaemonSet has it, but for the ports of the node.
+/// A second Envoy, as the `DaemonSet` has it, but for the ports of the node.
 async fn second_envoy(edge: &Edge) {
     let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/envoy");
     let set = edge.objects.get(&path).await.unwrap();
@@ -104,9 +104,9 @@ fn route<'a>(frame: &'a Value, name: &str) -> &'a Value {
 
 /// The process of a Pod's only container, by the id that its control group is named by.
 fn process(cluster: &Cluster, app: &str) -> u32 {
-    let pods = format!("-l=app={app}");
+    let selector = format!("-l=app={app}");
     let path = "-o=jsonpath={.items[0].status.containerStatuses[0].containerID}";
-    let id = cluster.kubectl(&["-n", WATCHED, "get", "pods", &pods, path]);
+    let id = cluster.kubectl(&["-n", WATCHED, "get", "pods", &selector, path]);
     let (_, id) = id.trim().split_once("://").unwrap();
     let of_container = |pid: &u32| {
         let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup"));
@@ -165,7 +165,7 @@ async fn rates_of_two_envoys_are_what_was_sent_and_a_dead_endpoint_shows() {
     // Each connection goes to one of the Envoys.
     let load = Arc::new(Load::start(&target, &ask, 16));
     let stop = Arc::new(AtomicBool::new(false));
-    let sampler = sample(&load, &stop);
+    let counting = sample(&load, &stop);
     let last = {
         let cluster = *cluster;
         let watched = tokio::task::spawn_blocking(move || {
@@ -177,7 +177,7 @@ async fn rates_of_two_envoys_are_what_was_sent_and_a_dead_endpoint_shows() {
         watched.await.unwrap().pop().unwrap()
     };
     stop.store(true, Ordering::Relaxed);
-    let samples = sampler.await.unwrap();
+    let samples = counting.await.unwrap();
     let shown = route(&last, "watched/shop");
     let rate = shown["requestsPerSecond"].as_f64().unwrap();
     let expected = sent(&samples, last["unixMillis"].as_u64().unwrap());
