@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub use answer::{Answer, Trouble};
 pub use flags::ClusterFlags;
-pub use forward::{ForwardTrouble, PodPort};
+pub use forward::{ForwardTrouble, PodLines, PodPort};
 
 use crate::failure::{Failure, Kind};
 

@@ -18,6 +18,7 @@ pub mod man;
 pub mod object;
 pub mod output;
 pub mod question;
+pub mod request;
 pub mod sandbox;
 pub mod shift;
 pub mod status;

@@ -1,24 +1,22 @@
 //! Requests to a port on a Pod's loopback, through the API server.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use contour_cluster::access::reason;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::Portforwarder;
 use kube::client::UpgradeConnectionError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Cluster;
+use crate::request::{self, Lines, RequestError};
 
 /// How long an answer may take if `--request-timeout` says nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer that is read.
-const MAX_BYTES: usize = 64 * 1_024 * 1_024;
 
 /// A port of a Pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +76,22 @@ impl PodPort {
         ForwardTrouble::Failed { pod: self.pod.clone(), port: self.port, reason: reason.into() }
     }
 
+    /// The name by which a server that listens on loopback alone is asked.
+    fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn unanswered(&self, error: RequestError, path: &str) -> ForwardTrouble {
+        match error {
+            RequestError::Failed(why) => self.failed(why),
+            RequestError::Status(status) => ForwardTrouble::Unexpected {
+                pod: self.pod.clone(),
+                status: status.as_u16(),
+                path: path.to_owned(),
+            },
+        }
+    }
+
     fn refused(&self, error: &kube::Error) -> ForwardTrouble {
         let kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) = error
         else {
@@ -108,105 +122,134 @@ impl Cluster {
     }
 
     async fn exchange(&self, at: &PodPort, path: &str) -> Result<Bytes, ForwardTrouble> {
+        let (mut tunnel, stream) = self.tunnel(at).await?;
+        let host = at.host();
+        let answer = request::get(stream, &host, path);
+        let answer = tunnel.through(at, answer).await?;
+        answer.map_err(|error| at.unanswered(error, path))
+    }
+
+    /// What a server on a Pod's port answers to GET, line by line, for as long as it goes on.
+    ///
+    /// # Errors
+    /// If the user may not, there is no such Pod, nobody answers, or with another status than 200.
+    pub async fn lines_from_pod(
+        &self,
+        at: &PodPort,
+        path: &str,
+    ) -> Result<PodLines, ForwardTrouble> {
+        let limit = self.timeout.unwrap_or(PATIENCE);
+        let begin = async {
+            let (mut tunnel, stream) = self.tunnel(at).await?;
+            let host = at.host();
+            let lines = tunnel.through(at, request::lines(stream, &host, path)).await?;
+            let lines = lines.map_err(|error| at.unanswered(error, path))?;
+            Ok(PodLines { at: at.clone(), path: path.to_owned(), lines, tunnel })
+        };
+        tokio::time::timeout(limit, begin).await.unwrap_or_else(|_elapsed| {
+            Err(at.failed(format!("no answer within {}", crate::duration::show(limit))))
+        })
+    }
+
+    async fn tunnel(
+        &self,
+        at: &PodPort,
+    ) -> Result<(Tunnel, impl AsyncRead + AsyncWrite + Unpin + Send + 'static), ForwardTrouble>
+    {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &at.namespace);
-        let forwarded = pods.portforward(&at.pod, &[at.port]).await;
-        let mut tunnel = forwarded.map_err(|error| at.refused(&error))?;
-        let refusal = tunnel.take_error(at.port);
-        let stream = tunnel.take_stream(at.port);
+        let begun = pods.portforward(&at.pod, &[at.port]).await;
+        let mut forwarder = begun.map_err(|error| at.refused(&error))?;
+        let refusal = forwarder.take_error(at.port);
+        let stream = forwarder.take_stream(at.port);
         let stream = stream.ok_or_else(|| at.failed("the port was not forwarded"))?;
-        let answer = get(stream, at, path);
-        tokio::pin!(answer);
-        let refusal = async {
+        let refusal: Refusal = Box::pin(async {
             match refusal {
                 Some(refusal) => refusal.await,
                 None => None,
             }
-        };
-        // What kubelet says against it is more than that the stream has ended.
-        let result = tokio::select! {
-            biased;
-            Some(message) = refusal => Err(at.failed(message.trim())),
-            result = &mut answer => result,
-        };
-        tunnel.abort();
-        result
+        });
+        Ok((Tunnel { forwarder, refusal: Some(refusal) }, stream))
     }
 }
 
-/// Asks over a stream that leads to the port.
-async fn get<S>(stream: S, at: &PodPort, path: &str) -> Result<Bytes, ForwardTrouble>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |error: hyper::Error| at.failed(reason(&error));
-    let (mut sender, connection) =
-        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(failed)?;
-    let request = Request::get(path)
-        .header(http::header::HOST, format!("127.0.0.1:{}", at.port))
-        .header(http::header::CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| at.failed(error.to_string()))?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-        let body = body.map_err(|error| at.failed(error.to_string()))?.to_bytes();
-        if status == StatusCode::OK {
-            return Ok(body);
+/// What kubelet says against forwarding a port, if it ever does.
+type Refusal = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// A way to a Pod's port, which ends when it is dropped.
+struct Tunnel {
+    forwarder: Portforwarder,
+    /// Gone once it has said that there is none.
+    refusal: Option<Refusal>,
+}
+
+impl Tunnel {
+    /// Does something by way of it.
+    async fn through<T>(
+        &mut self,
+        at: &PodPort,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ForwardTrouble> {
+        tokio::pin!(work);
+        if let Some(refusal) = &mut self.refusal {
+            // What kubelet says against it is more than that the stream has ended.
+            tokio::select! {
+                biased;
+                refused = refusal => {
+                    self.refusal = None;
+                    if let Some(message) = refused {
+                        return Err(at.failed(message.trim()));
+                    }
+                }
+                result = &mut work => return Ok(result),
+            }
         }
-        let (pod, path) = (at.pod.clone(), path.to_owned());
-        Err(ForwardTrouble::Unexpected { pod, status: status.as_u16(), path })
-    };
-    tokio::pin!(exchange);
-    tokio::pin!(connection);
-    tokio::select! {
-        biased;
-        result = &mut exchange => result,
-        ended = &mut connection => match ended {
-            // All that came has been read: what is left of the exchange needs no connection.
-            Ok(()) => exchange.await,
-            Err(error) => Err(failed(error)),
-        },
+        Ok(work.await)
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.forwarder.abort();
+    }
+}
+
+/// An answer of a Pod that goes on and on.
+pub struct PodLines {
+    at: PodPort,
+    path: String,
+    lines: Lines,
+    tunnel: Tunnel,
+}
+
+impl PodLines {
+    /// The next line; `None` at the end of the answer.
+    ///
+    /// # Errors
+    /// If it breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ForwardTrouble> {
+        let Self { at, path, lines, tunnel } = self;
+        let line = tunnel.through(at, lines.next()).await?;
+        line.map_err(|error| at.unanswered(error, path))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
     use super::*;
 
     fn at() -> PodPort {
         PodPort { namespace: "ns".to_owned(), pod: "contour-1".to_owned(), port: 6060 }
     }
 
-    async fn answered(answer: &'static str) -> (String, Result<Bytes, ForwardTrouble>) {
-        let (near, mut far) = tokio::io::duplex(4_096);
-        let server = tokio::spawn(async move {
-            let mut request = vec![0; 4_096];
-            let read = far.read(&mut request).await.unwrap();
-            far.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8_lossy(&request[..read]).into_owned()
-        });
-        let result = get(near, &at(), "/debug/envoys").await;
-        (server.await.unwrap(), result)
-    }
-
-    #[tokio::test]
-    async fn the_port_is_asked_by_the_address_that_it_listens_on() {
-        let (request, result) = answered("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
-        assert!(request.starts_with("GET /debug/envoys HTTP/1.1\r\n"), "{request}");
-        assert!(request.contains("host: 127.0.0.1:6060\r\n"), "{request}");
-        assert_eq!(result, Ok(Bytes::from_static(b"{}")));
-    }
-
-    #[tokio::test]
-    async fn another_status_and_an_answer_that_breaks_off_are_troubles() {
-        let (_, result) = answered("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-        let said = result.unwrap_err().to_string();
+    #[test]
+    fn another_status_is_said_with_pod_and_path() {
+        assert_eq!(at().host(), "127.0.0.1:6060");
+        let error = RequestError::Status(StatusCode::NOT_FOUND);
+        let said = at().unanswered(error, "/debug/envoys").to_string();
         assert_eq!(said, "pod contour-1 answers 404 to /debug/envoys");
-        let (_, result) = answered("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{").await;
-        assert!(result.unwrap_err().to_string().contains("port 6060 of pod contour-1"));
+        let error = RequestError::Failed("it broke off".to_owned());
+        let said = at().unanswered(error, "/debug/envoys").to_string();
+        assert_eq!(said, "port 6060 of pod contour-1 cannot be asked: it broke off");
     }
 
     #[test]

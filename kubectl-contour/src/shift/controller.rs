@@ -5,22 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contour_cluster::access::reason;
 use contour_core::name::ObjectRef;
 use contour_core::observe::{Report, SCHEMA};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use tokio::net::TcpStream;
 
 use crate::failure::{Failure, Kind};
+use crate::request::{self, RequestError};
 use crate::sandbox::note;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
-const MAX_BYTES: usize = 64 * 1_024 * 1_024;
 
 /// The path that an object is asked for at.
 pub fn path(object: &ObjectRef) -> String {
@@ -70,24 +65,9 @@ pub async fn ask(at: SocketAddr, object: &ObjectRef) -> Result<Report, String> {
 }
 
 async fn get(at: SocketAddr, path: &str) -> Result<Bytes, String> {
-    let failed = |error: hyper::Error| reason(&error);
     let stream = TcpStream::connect(at).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(failed)?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get(path)
-        .header(http::header::HOST, at.to_string())
-        .header(http::header::CONNECTION, "close")
-        .body(Empty::new())
-        .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(failed)?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    connection.abort();
-    match status {
-        StatusCode::OK => Ok(body),
-        StatusCode::NOT_FOUND => Err("it knows no such object".to_owned()),
-        other => Err(format!("it answers {other}")),
-    }
+    request::get(stream, &at.to_string(), path).await.map_err(|error| match error {
+        RequestError::Status(StatusCode::NOT_FOUND) => "it knows no such object".to_owned(),
+        other @ (RequestError::Status(_) | RequestError::Failed(_)) => other.to_string(),
+    })
 }
