@@ -100,6 +100,11 @@ impl Palette {
         self.paint("32", text)
     }
 
+    /// What somebody should look at.
+    pub fn warning(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
     /// What went wrong.
     pub fn bad(self, text: &str) -> String {
         self.paint("1;31", text)

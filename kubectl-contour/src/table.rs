@@ -12,6 +12,8 @@ pub enum Tone {
     Plain,
     /// It is well.
     Good,
+    /// Somebody should look at it.
+    Warning,
     /// It is not.
     Bad,
     /// It can be passed over.
@@ -38,8 +40,28 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
+/// On which side of its column a cell stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    #[default]
+    Left,
+    /// Numbers.
+    Right,
+}
+
 /// Lays out rows below their headings, three blanks between columns; empty cells are `-`.
 pub fn render(headings: &[&str], rows: &[Vec<Cell>], palette: Palette) -> String {
+    render_aligned(headings, &[], rows, palette)
+}
+
+/// The same with the sides of columns; those that are not named are on the left.
+pub fn render_aligned(
+    headings: &[&str],
+    sides: &[Side],
+    rows: &[Vec<Cell>],
+    palette: Palette,
+) -> String {
     let heading: Vec<Cell> = headings.iter().map(|heading| Cell::from(*heading)).collect();
     let mut widths = vec![0; headings.len()];
     for row in std::iter::once(&heading).chain(rows) {
@@ -55,12 +77,17 @@ pub fn render(headings: &[&str], rows: &[Vec<Cell>], palette: Palette) -> String
             let painted = match cell.tone {
                 Tone::Plain => shown.to_owned(),
                 Tone::Good => palette.good(shown),
+                Tone::Warning => palette.warning(shown),
                 Tone::Bad => palette.bad(shown),
                 Tone::Faint => palette.faint(shown),
             };
+            let space = width - shown.width();
+            let right = sides.get(index) == Some(&Side::Right);
+            let (before, after) = if right { (space, 0) } else { (0, space) };
+            line.extend(std::iter::repeat_n(' ', before));
             line.push_str(&painted);
             if index + 1 < row.len() {
-                line.extend(std::iter::repeat_n(' ', width - shown.width() + 3));
+                line.extend(std::iter::repeat_n(' ', after + 3));
             }
         }
         text.push_str(line.trim_end());
@@ -93,6 +120,14 @@ mod tests {
         assert_eq!(plain, "NAME        STATE\na           in sync\nlong name   -\n");
         let coloured = render(&["NAME", "STATE"], &rows, Palette::new(true));
         assert!(coloured.contains("a           \u{1b}[32min sync\u{1b}[0m\n"), "{coloured:?}");
+    }
+
+    #[test]
+    fn numbers_stand_on_the_right() {
+        let rows = [vec!["a".into(), "5".into(), "x".into()], vec!["b".into(), "1000".into()]];
+        let sides = [Side::Left, Side::Right];
+        let text = render_aligned(&["NAME", "RPS", "C"], &sides, &rows, Palette::new(false));
+        assert_eq!(text, "NAME    RPS   C\na         5   x\nb      1000\n");
     }
 
     #[test]

@@ -19,4 +19,5 @@ mod it {
     mod refusals;
     mod sandbox;
     mod shift;
+    mod top;
 }

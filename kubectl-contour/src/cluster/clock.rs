@@ -13,6 +13,11 @@ pub fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
+/// Milliseconds since 1970, by the clock of this machine.
+pub fn now_millis() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
 /// Reads a time as objects have it, such as `2026-11-25T14:25:36Z`; in seconds since 1970.
 pub fn parse(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_second)
