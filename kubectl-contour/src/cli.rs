@@ -11,7 +11,7 @@ use crate::doctor::DoctorArgs;
 use crate::install::{InstallArgs, UninstallArgs};
 use crate::man::ManArgs;
 use crate::output::{ColorChoice, Format};
-use crate::{check, duration, shift, status, top, version};
+use crate::{check, duration, shift, status, tap, top, version};
 
 /// Route HTTP with Envoy: install the controller, or try an `IngressRoute` on your own machine
 #[derive(Clone, Debug, Parser)]
@@ -83,6 +83,12 @@ pub enum Command {
     /// Asks every replica of the controller, through the API server.
     #[command(after_help = status::CODES)]
     Status(Box<status::StatusArgs>),
+    /// Show requests as Envoys serve them
+    ///
+    /// Follows the access logs of all Envoys, or of a sandbox's, and says in words what Envoy's
+    /// response flags mean. docs/tap.md is a guide.
+    #[command(after_help = tap::args::CODES)]
+    Tap(Box<tap::args::TapArgs>),
     /// Show live what routes, services, endpoints and Envoys get, and what is wrong with them
     ///
     /// On a terminal a screen; elsewhere a table, JSON or CSV. Asks every replica of the controller

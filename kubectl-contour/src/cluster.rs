@@ -21,6 +21,7 @@ pub use flags::ClusterFlags;
 pub use forward::{ForwardTrouble, PodLines, PodPort};
 
 use crate::failure::{Failure, Kind};
+use crate::request::Lines;
 
 /// How a request's body is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,22 @@ impl Cluster {
             let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
             more = format!("&continue={token}");
         }
+    }
+
+    /// What is at a path, line by line, for as long as it goes on.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or refuses.
+    pub async fn lines(&self, path: &str) -> Result<Lines<Body>, Trouble> {
+        let request = Request::get(path).body(Body::empty());
+        let request = request.map_err(|error| self.unreachable(&error))?;
+        let response = self.client.send(request).await.map_err(|error| self.unreachable(&error))?;
+        let (parts, body) = response.into_parts();
+        if parts.status.is_success() {
+            return Ok(Lines::of(body));
+        }
+        let body = body.collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+        Err(answer::refusal(parts.status, &body))
     }
 
     /// Creates an object in the list at a path.

@@ -23,6 +23,7 @@ pub mod sandbox;
 pub mod shift;
 pub mod status;
 pub mod table;
+pub mod tap;
 pub mod top;
 pub mod version;
 pub mod wait;
@@ -76,6 +77,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             block_on(install::run(*arguments, install::Verb::Upgrade, printer))
         }
         Command::Status(arguments) => block_on(status::run(*arguments, printer(Format::Text))),
+        Command::Tap(arguments) => {
+            let printer = printer(arguments.output);
+            block_on(tap::run(*arguments, printer))
+        }
         Command::Top(arguments) => block_on(top::run(*arguments, manner)),
         Command::Version(arguments) => block_on(version::run(*arguments, printer(Format::Text))),
     };

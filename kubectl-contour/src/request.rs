@@ -4,7 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use contour_cluster::access::reason;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,12 +26,12 @@ pub enum RequestError {
 
 /// An answer that goes on and on, a line at a time.
 #[derive(Debug)]
-pub struct Lines {
-    body: Incoming,
+pub struct Lines<B = Incoming> {
+    body: B,
     buffer: BytesMut,
     /// How far the buffer has been looked through.
     searched: usize,
-    _connection: AbortOnDropHandle<()>,
+    _connection: Option<AbortOnDropHandle<()>>,
 }
 
 /// What a server answers to GET, as a whole.
@@ -61,7 +61,7 @@ where
     if status != StatusCode::OK {
         return Err(RequestError::Status(status));
     }
-    Ok(Lines { body, buffer: BytesMut::new(), searched: 0, _connection: connection })
+    Ok(Lines { _connection: Some(connection), ..Lines::of(body) })
 }
 
 async fn send<S>(
@@ -86,12 +86,20 @@ where
     Ok((response.status(), response.into_body(), connection))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what maps errors")]
-fn failed(error: hyper::Error) -> RequestError {
+fn failed(error: impl std::error::Error) -> RequestError {
     RequestError::Failed(reason(&error))
 }
 
-impl Lines {
+impl<B> Lines<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error,
+{
+    /// The lines of a body.
+    pub fn of(body: B) -> Self {
+        Self { body, buffer: BytesMut::new(), searched: 0, _connection: None }
+    }
+
     /// The next line that is not empty, without its end; `None` at the end of the answer. What
     /// comes after the last line feed is no line: it broke off.
     ///

@@ -19,5 +19,6 @@ mod it {
     mod refusals;
     mod sandbox;
     mod shift;
+    mod tap;
     mod top;
 }

@@ -1,4 +1,5 @@
-//! A note beside the files of a running sandbox, by which `shift` finds its controller.
+//! A note beside the files of a running sandbox, by which other commands find its
+//! controller, and the access log of its Envoy.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,13 +15,13 @@ const NAME: &str = ".contour-sandbox";
 pub struct Note(PathBuf);
 
 impl Note {
-    /// Writes where the controller answers `/debug`.
+    /// Writes where the controller answers `/debug`, and where the access log is.
     ///
     /// # Errors
     /// If the directory cannot be written to.
-    pub fn write(directory: &Path, debug: SocketAddr) -> anyhow::Result<Self> {
+    pub fn write(directory: &Path, debug: SocketAddr, log: &Path) -> anyhow::Result<Self> {
         let path = directory.join(NAME);
-        std::fs::write(&path, format!("{debug}\n"))
+        std::fs::write(&path, format!("{debug}\n{}\n", log.display()))
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(path))
     }
@@ -35,6 +36,34 @@ impl Drop for Note {
 
 /// Where the sandbox's controller answers that serves a directory, or one of its files.
 pub fn read(path: &Path) -> Option<SocketAddr> {
+    text(path)?.lines().next()?.trim().parse().ok()
+}
+
+/// Where the access log is of the Envoy of that sandbox.
+pub fn access_log(path: &Path) -> Option<PathBuf> {
+    text(path)?.lines().nth(1).map(PathBuf::from)
+}
+
+fn text(path: &Path) -> Option<String> {
     let directory = if path.is_dir() { path } else { path.parent()? };
-    std::fs::read_to_string(directory.join(NAME)).ok()?.trim().parse().ok()
+    std::fs::read_to_string(directory.join(NAME)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_found_from_the_directory_and_its_files_and_goes_with_the_sandbox() {
+        let directory = tempfile::tempdir().unwrap();
+        let debug: SocketAddr = "127.0.0.1:6060".parse().unwrap();
+        let log = Path::new("/tmp/with blank/access.log");
+        let note = Note::write(directory.path(), debug, log).unwrap();
+        for path in [directory.path().to_owned(), directory.path().join("shop.yaml")] {
+            assert_eq!(read(&path), Some(debug));
+            assert_eq!(access_log(&path).as_deref(), Some(log));
+        }
+        drop(note);
+        assert_eq!((read(directory.path()), access_log(directory.path())), (None, None));
+    }
 }

@@ -39,6 +39,9 @@ const PLAIN_SHARE: usize = 9;
 /// The name of Envoy's admin socket.
 const ADMIN: &str = "admin.sock";
 
+/// The name of Envoy's access log.
+const ACCESS_LOG: &str = "access.log";
+
 /// The sandbox's Envoy, as it introduces itself to the controller.
 const NODE: &str = "sandbox";
 
@@ -57,8 +60,9 @@ pub async fn start(arguments: SandboxArgs, reporter: Reporter) -> Result<Option<
     let services = serve_demo(&arguments, &directory.places()).await?;
     let temporary = temporary()?;
     let ports = (http.release(), https.release());
-    let controller = serve(&arguments.directory, ports).await?;
-    let note = Note::write(&arguments.directory, controller.bound().debug)?;
+    let access_log = temporary.path().join(ACCESS_LOG);
+    let controller = serve(&arguments.directory, ports, &access_log).await?;
+    let note = Note::write(&arguments.directory, controller.bound().debug, &access_log)?;
     let events = controller.events();
     let xds = controller.bound().xds.port();
     let envoy = start_envoy(temporary.path(), binary, xds, arguments.verbose)?;
@@ -90,13 +94,19 @@ pub async fn start(arguments: SandboxArgs, reporter: Reporter) -> Result<Option<
 }
 
 /// Starts the controller in this process.
-async fn serve(directory: &Path, ports: (u16, u16)) -> Result<Controller, Failure> {
+async fn serve(
+    directory: &Path,
+    ports: (u16, u16),
+    access_log: &Path,
+) -> Result<Controller, Failure> {
     let mut config = Config::local(Source::Directory(directory.to_owned()));
     config.options.http = local(ports.0);
     config.options.https = local(ports.1);
     config.options.stats = None;
-    config.options.http_access_log = "".into();
-    config.options.https_access_log = "".into();
+    // In Envoy's own form, as in a cluster.
+    let access_log = access_log.to_string_lossy();
+    config.options.http_access_log = (*access_log).into();
+    config.options.https_access_log = (*access_log).into();
     Controller::start(config, Hooks::default())
         .await
         .map_err(|error| Failure::from(anyhow::Error::new(error)))
@@ -157,6 +167,7 @@ fn start_envoy(
         bootstrap,
         admin,
         log: directory.join("envoy.log"),
+        access_log: directory.join(ACCESS_LOG),
         log_level: match verbose {
             0 | 1 => "warning",
             _ => "info",

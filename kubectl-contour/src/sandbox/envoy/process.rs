@@ -21,6 +21,9 @@ use crate::failure::{Failure, Kind, write_stderr};
 /// How long Envoy may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the access log may get before another takes its place.
+const ACCESS_LOG_BYTES: u64 = 8 * 1_024 * 1_024;
+
 /// How many lines of its log are shown when Envoy dies.
 const LAST_LINES: usize = 20;
 
@@ -35,6 +38,8 @@ pub struct Start {
     pub admin: PathBuf,
     /// Where its log goes.
     pub log: PathBuf,
+    /// Where its access log goes.
+    pub access_log: PathBuf,
     /// What of its log is written: `warning`, `info`, `debug`.
     pub log_level: &'static str,
     /// Whether its log is also shown on stderr.
@@ -54,6 +59,7 @@ pub struct Process {
     start: Start,
     pid: u32,
     _follow: Option<AbortOnDropHandle<()>>,
+    _bound: AbortOnDropHandle<()>,
 }
 
 impl Process {
@@ -72,6 +78,8 @@ impl Process {
             .arg(&start.bootstrap)
             .args(["--disable-hot-restart", "--concurrency", "2"])
             .args(["--log-level", start.log_level])
+            // Envoy writes its access log every 10 s otherwise, which is late for whoever taps.
+            .args(["--file-flush-interval-msec", "200"])
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -83,7 +91,9 @@ impl Process {
         let guard = watch_over(pid)?;
         let follow =
             start.show_log.then(|| AbortOnDropHandle::new(tokio::spawn(follow(start.log.clone()))));
-        Ok(Self { child, guard: Some(guard), start, pid, _follow: follow })
+        let bound = tokio::spawn(bound(start.admin.clone(), start.access_log.clone()));
+        let bound = AbortOnDropHandle::new(bound);
+        Ok(Self { child, guard: Some(guard), start, pid, _follow: follow, _bound: bound })
     }
 
     /// The binary that runs.
@@ -176,6 +186,22 @@ async fn follow(log: PathBuf) {
             shown = bytes.len();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Keeps an access log from filling the disk: when it has grown, another takes its place, and it is
+/// kept until the next does, for those who have not read it to its end.
+async fn bound(admin: PathBuf, log: PathBuf) {
+    let before = log.with_extension("log.before");
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let found = tokio::fs::metadata(&log).await;
+        if found.is_ok_and(|found| found.len() > ACCESS_LOG_BYTES)
+            && tokio::fs::rename(&log, &before).await.is_ok()
+        {
+            // If it cannot be asked it goes on with the old file, which is there under its new name.
+            drop(ask(&admin, Method::POST, "/reopen_logs").await);
+        }
     }
 }
 
