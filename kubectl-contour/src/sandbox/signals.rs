@@ -3,6 +3,9 @@
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What is said of Ctrl-C.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// The signals that mean stop.
 #[derive(Debug)]
 pub struct Signals {
@@ -28,7 +31,7 @@ impl Signals {
     /// Waits for the next one and says which it was.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.interrupt.recv() => "interrupted",
+            _ = self.interrupt.recv() => INTERRUPTED,
             _ = self.terminate.recv() => "asked to terminate",
             _ = self.hangup.recv() => "the terminal is gone",
         }

@@ -58,7 +58,7 @@ pub fn has_terminal() -> bool {
 }
 
 /// The colours and signs that the terminal can show.
-fn theme(wanted: args::Theme, ascii: bool, color: ColorChoice) -> Theme {
+pub fn theme(wanted: args::Theme, ascii: bool, color: ColorChoice) -> Theme {
     let unicode = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
         .filter_map(|name| std::env::var(name).ok())
@@ -233,7 +233,7 @@ impl Painter {
         for effect in effects {
             match effect {
                 Effect::Redraw => self.screen.redraw()?,
-                Effect::Suspend => self.suspend()?,
+                Effect::Suspend => suspend(&mut self.screen)?,
                 Effect::Pause
                 | Effect::Resume
                 | Effect::Promote
@@ -251,15 +251,18 @@ impl Painter {
         }
         Ok(())
     }
+}
 
-    /// Gives the terminal to the shell until it lets this process go on. What drives the shift
-    /// stands still with it, and its lease may expire.
-    fn suspend(&mut self) -> io::Result<()> {
-        leave()?;
-        let pid = std::process::id().to_string();
-        std::process::Command::new("kill").args(["-TSTP", &pid]).status()?;
-        self.screen.again()
-    }
+/// Gives the terminal to the shell until it lets this process go on. What drives a shift stands still
+/// with it, and its lease may expire.
+///
+/// # Errors
+/// If the terminal cannot be left, or taken again.
+pub fn suspend(screen: &mut Screen) -> io::Result<()> {
+    leave()?;
+    let pid = std::process::id().to_string();
+    std::process::Command::new("kill").args(["-TSTP", &pid]).status()?;
+    screen.again()
 }
 
 fn order(effect: Effect, holder: &Note) -> Option<Order> {

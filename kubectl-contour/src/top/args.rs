@@ -112,8 +112,9 @@ pub struct PaceFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub iterations: Option<u64>,
     /// How long from one table to the next; with --once: what rates are taken over at least
-    #[arg(short = 'd', long, value_name = "TIME", default_value = "2s", value_parser = interval)]
-    pub interval: Duration,
+    /// [default: 2s, on the screen 1s]
+    #[arg(short = 'd', long, value_name = "TIME", value_parser = interval)]
+    pub interval: Option<Duration>,
     /// How far back rates and percentiles go
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = interval)]
     pub window: Duration,

@@ -145,7 +145,7 @@ impl Show {
     }
 
     /// A frame with the rows that are asked for, and no others.
-    fn narrowed(&self, frame: &Frame) -> Frame {
+    pub fn narrowed(&self, frame: &Frame) -> Frame {
         let keep = |view: View| -> Vec<usize> {
             if self.alone && view != self.view { Vec::new() } else { self.indices(frame, view) }
         };

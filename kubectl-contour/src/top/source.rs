@@ -33,8 +33,6 @@ pub struct Asked {
     pub inputs: mpsc::Receiver<Input>,
     /// Whether somebody is left to tell something where no controller does.
     pub fallback: bool,
-    /// Where it is that they tell of, in words.
-    pub place: String,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -52,7 +50,6 @@ pub async fn ask(args: &TopArgs) -> Result<Asked, Failure> {
         // Whether there is a server at all is to be known before anything is shown.
         let version = cluster.get("/version").await;
         version.map_err(|trouble| trouble.failure("cannot reach the cluster"))?;
-        let place = cluster.server().to_owned();
         let namespace = args.cluster.namespace.clone();
         let kubernetes = Kubernetes { cluster: cluster.clone(), namespace, teller: teller.clone() };
         let replicas = replicas::run(cluster, contour_namespace.clone(), teller);
@@ -62,7 +59,7 @@ pub async fn ask(args: &TopArgs) -> Result<Asked, Failure> {
             begin(tokio::spawn(kubernetes.clone().events())),
             begin(tokio::spawn(kubernetes.pods())),
         ];
-        return Ok(Asked { inputs, fallback: true, place, _tasks: tasks });
+        return Ok(Asked { inputs, fallback: true, _tasks: tasks });
     }
     let mut tasks = Vec::new();
     let files = filename.as_deref().map(Files::open).transpose()?;
@@ -76,8 +73,6 @@ pub async fn ask(args: &TopArgs) -> Result<Asked, Failure> {
         }
     };
     let name: Arc<str> = address.to_string().into();
-    let place =
-        filename.as_ref().map_or_else(|| name.to_string(), |path| path.display().to_string());
     let told = teller.clone();
     tasks.push(begin(tokio::spawn(async move {
         if told.tell(Input::Sources(vec![Arc::clone(&name)])).await == Ok(()) {
@@ -87,7 +82,22 @@ pub async fn ask(args: &TopArgs) -> Result<Asked, Failure> {
     if let Some(files) = files {
         tasks.push(begin(tokio::spawn(shifts_of_files(files, teller))));
     }
-    Ok(Asked { inputs, fallback: false, place, _tasks: tasks })
+    Ok(Asked { inputs, fallback: false, _tasks: tasks })
+}
+
+/// Where it is that is shown, in words.
+pub fn place(args: &TopArgs, namespace: Option<&str>) -> String {
+    let SourceFlags { filename, controller, replay, .. } = &args.source;
+    let place = match (replay, filename, controller) {
+        (Some(path), _, _) => format!("recording {}", path.display()),
+        (None, Some(path), _) => path.display().to_string(),
+        (None, None, Some(address)) => address.to_string(),
+        (None, None, None) => match &args.cluster.context {
+            Some(context) => format!("context {context}"),
+            None => "current context".to_owned(),
+        },
+    };
+    namespace.map_or_else(|| place.clone(), |namespace| format!("{place}, namespace {namespace}"))
 }
 
 /// Tells the shifts that stand in files, until nobody listens.
