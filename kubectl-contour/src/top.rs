@@ -36,6 +36,9 @@ use crate::failure::{Failure, Kind};
 use crate::output::{Manner, Palette, Printer};
 use crate::shift::panel::{has_terminal, theme};
 
+/// The JSON Schema of frames and of lines of recordings.
+pub const SCHEMA: &str = include_str!("../../docs/schema/top.schema.json");
+
 /// How often something is shown if nothing else is said: on the screen, and elsewhere.
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
 
@@ -44,6 +47,12 @@ const INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_s
 /// # Errors
 /// If nothing can be shown, or a signal ends it.
 pub async fn run(args: TopArgs, manner: Manner) -> Result<(), Failure> {
+    if args.schema {
+        let mut printer = Printer::new(crate::output::Format::Text, manner.color, manner.quiet);
+        // Whoever closes the output has seen enough.
+        let _closed = printer.lines(SCHEMA.trim_end());
+        return Ok(());
+    }
     args.check()?;
     let mode = args.mode(has_terminal());
     let recorder = args.source.record.as_deref().map(Recorder::open).transpose()?;

@@ -18,6 +18,7 @@ mod it {
     mod program;
     mod refusals;
     mod sandbox;
+    mod schema;
     mod shift;
     mod tap;
     mod top;

@@ -14,6 +14,7 @@ use contour_core::top::{Event, Fault, Input, Record, Shift};
 use serde_json::Value;
 
 use super::program::{program, run};
+use super::schema::check;
 
 /// 2026-01-01T00:00:00Z.
 const BEGIN: u64 = 1_767_225_600_000;
@@ -372,4 +373,37 @@ fn without_anybody_to_ask_it_says_so() {
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(9), "{err}");
     assert!(err.contains("no controller tells anything"), "{err}");
+}
+
+#[test]
+fn what_is_written_is_as_the_schema_says() {
+    let (_directory, path) = recording();
+    let schema: Value = serde_json::from_str(&shown(&run(&["top", "--schema"]))).unwrap();
+    let (frame, record) = (&schema["$defs"]["frame"], &schema["$defs"]["record"]);
+    let whole: Value = serde_json::from_str(&shown(&replay(&path, "-o json"))).unwrap();
+    assert_eq!(check(&schema, frame, &whole), Ok(()));
+    for line in shown(&replay(&path, "-b -d 1s -o ndjson")).lines() {
+        assert_eq!(check(&schema, &schema, &serde_json::from_str(line).unwrap()), Ok(()));
+    }
+    let mut lines: Vec<_> = records();
+    lines.push(Record { unix_millis: 1, input: Input::Lost("a".into(), "gone".into()) });
+    lines.push(Record { unix_millis: 1, input: Input::Kubernetes(Box::new(rows(1))) });
+    for record_line in lines {
+        let value = serde_json::to_value(&record_line).unwrap();
+        assert_eq!(check(&schema, record, &value), Ok(()));
+    }
+    // What is nothing of that is refused.
+    let mut wrong = whole.clone();
+    wrong["routes"][0]["requestsPerSecond"] = "many".into();
+    assert!(check(&schema, frame, &wrong).is_err());
+    wrong = whole.clone();
+    wrong["routes"][0]["more"] = 1.into();
+    assert!(check(&schema, frame, &wrong).is_err());
+    // A null stands where something is not known, and every field is described and there.
+    for (view, of) in [("routes", "route"), ("upstreams", "upstream"), ("envoys", "envoy")] {
+        let described = schema["$defs"][of]["properties"].as_object().unwrap();
+        for name in described.keys().filter(|name| *name != "trend") {
+            assert!(whole[view][0].get(name).is_some(), "{view} have no {name}");
+        }
+    }
 }
