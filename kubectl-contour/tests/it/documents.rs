@@ -1,7 +1,13 @@
 //! What the documents promise about this repository.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
+
+use contour_core::top::{Column, Unit, View};
+use kubectl_contour::tap::args as tap;
+use kubectl_contour::tap::flags::FLAGS;
+use kubectl_contour::top::args as top;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate stands in the workspace")
@@ -95,4 +101,74 @@ fn the_exit_codes_of_commands_that_ask_a_cluster_are_documented() {
     codes("docs/checks.md", &both);
     codes("docs/status.md", &both);
     codes("docs/status.md", &[Kind::Timeout]);
+}
+
+/// A part of a document between two marks is what the code says; `CONTOUR_UPDATE_DOCS=1` writes it
+/// again.
+#[track_caller]
+fn has_part(name: &str, mark: &str, part: &str) {
+    let document = read(name);
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let (before, rest) = document.split_once(&begin).expect("the part begins");
+    let (_, after) = rest.split_once(&end).expect("the part ends");
+    let expected = format!("{before}{begin}{part}{end}{after}");
+    if std::env::var_os("CONTOUR_UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(name), &expected).unwrap();
+        return;
+    }
+    assert_eq!(
+        document, expected,
+        "{name}: CONTOUR_UPDATE_DOCS=1 cargo test -p kubectl-contour documents writes it again"
+    );
+}
+
+#[test]
+fn the_columns_of_top_are_documented() {
+    let mut part = String::new();
+    for view in View::ALL {
+        let head = "| column | heading | unit | says |\n|---|---|---|---|";
+        writeln!(part, "### {}\n\n{head}", view.name()).unwrap();
+        for column in view.columns() {
+            let unit = match column.unit {
+                Unit::Words => "",
+                Unit::Quantity => "number",
+                Unit::Percent => "percent",
+                Unit::Millis => "ms",
+                Unit::Bytes => "bytes",
+                Unit::Seconds => "s",
+            };
+            let wide = if column.wide { " (wide)" } else { "" };
+            let Column { name, heading, help, .. } = column;
+            writeln!(part, "| `{name}` | {heading} | {unit} | {help}{wide} |").unwrap();
+        }
+        part.push('\n');
+    }
+    has_part("docs/top.md", "columns", &part);
+}
+
+#[test]
+fn the_response_flags_of_tap_are_documented() {
+    let lines = FLAGS.iter().map(|(flag, words)| format!("| `{flag}` | {words} |\n"));
+    let part = format!("| flag | says |\n|---|---|\n{}", lines.collect::<String>());
+    has_part("docs/tap.md", "flags", &part);
+}
+
+#[test]
+fn the_exit_codes_of_top_and_tap_are_in_their_help_and_documents() {
+    for (help, name) in [(top::CODES, "docs/top.md"), (tap::CODES, "docs/tap.md")] {
+        let (_, codes) = help.split_once("Exit codes: ").expect("the help has them");
+        let document = read(name);
+        let documented: Vec<_> = document
+            .split_once("## Exit codes")
+            .expect("the document has them")
+            .1
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" |")?.0.parse::<u8>().ok())
+            .collect();
+        let told: Vec<_> = codes
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|word| word.parse::<u8>().ok())
+            .collect();
+        assert_eq!(told, documented, "{name}");
+    }
 }
