@@ -14,6 +14,7 @@ pub mod backend;
 pub mod certificates;
 pub mod client;
 pub mod envoy;
+pub mod feed;
 pub mod helm;
 pub mod kubernetes;
 pub mod load;

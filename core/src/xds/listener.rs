@@ -289,8 +289,9 @@ fn listener_filter<M: prost::Message + prost::Name>(
     }
 }
 
-/// Passes on exactly two paths of the admin interface. A probe of it fails until configuration
-/// has arrived, unlike one of the admin interface itself.
+/// Passes on GET of a few paths of the admin interface, which tell what Envoy counts and which
+/// endpoints it has. A probe of it fails until configuration has arrived, unlike one of the admin
+/// interface itself.
 fn stats_listener(bind: &Bind) -> Resource {
     let route = |path: &str| route::Route {
         name: path.to_owned(),

@@ -59,7 +59,8 @@ pub(crate) async fn run(arguments: &[String]) -> Result<()> {
         out,
         "{}",
         json!({"event": "bound", "xds": controller.bound().xds.to_string(),
-            "metrics": controller.bound().metrics.to_string(), "at": now()})
+            "metrics": controller.bound().metrics.to_string(),
+            "debug": controller.bound().debug.to_string(), "at": now()})
     )?;
     loop {
         // When everything changes, more happens than is told; nobody counts events then.
@@ -97,6 +98,7 @@ pub(crate) struct Remote {
     lines: Lines<BufReader<ChildStdout>>,
     pub(crate) xds: std::net::SocketAddr,
     pub(crate) metrics: std::net::SocketAddr,
+    pub(crate) debug: std::net::SocketAddr,
     /// From its start until everything had been read and was published.
     pub(crate) ready: Duration,
 }
@@ -128,7 +130,8 @@ impl Remote {
             serde_json::from_str(&lines.next_line().await?.context("the controller ended")?)?;
         let address = |name: &str| bound.get(name).and_then(Value::as_str).context("no address");
         let (xds, metrics) = (address("xds")?.parse()?, address("metrics")?.parse()?);
-        let mut remote = Self { child, lines, xds, metrics, ready: Duration::ZERO };
+        let debug = address("debug")?.parse()?;
+        let mut remote = Self { child, lines, xds, metrics, debug, ready: Duration::ZERO };
         let applied = remote.next("applied").await?;
         remote.ready = Duration::from_nanos(at(&applied) - started);
         Ok(remote)

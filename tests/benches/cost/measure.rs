@@ -6,12 +6,16 @@ use anyhow::{Context as _, Result, ensure};
 use contour_tests::backend::Backend;
 use contour_tests::client::{Ask, Connection, Target};
 use contour_tests::envoy::Envoy;
+use contour_tests::feed::Feed;
 use contour_tests::stage;
 
 use crate::controller::{Remote, Seen};
 use crate::process;
 use crate::table::{self, Column, Row, percentiles};
 use crate::world::World;
+
+/// Looks over which the cost of watching is averaged: histograms are asked for in every fifth.
+const LOOKS: usize = 10;
 
 /// Everything that one column needs.
 struct Stage {
@@ -81,6 +85,29 @@ async fn column(
     stage.seen_by_requests(&mut rows).await?;
     stage.endpoint_changes(&mut rows).await?;
     stage.added_hosts(&mut rows).await?;
+    stage
+        .watching(
+            &mut rows,
+            [
+                "first line, idle, kB",
+                "Envoy CPU per look, idle, ms",
+                "controller CPU per look, idle, ms",
+                "line per look, idle, kB",
+            ],
+        )
+        .await?;
+    stage.use_all().await?;
+    stage
+        .watching(
+            &mut rows,
+            [
+                "first line, all used, kB",
+                "Envoy CPU per look, all used, ms",
+                "controller CPU per look, all used, ms",
+                "line per look, all used, kB",
+            ],
+        )
+        .await?;
     rows.push(Row::new(
         "controller RSS after all, MB",
         format!("{:.0}", process::rss_mb(stage.controller.pid())),
@@ -176,6 +203,43 @@ impl Stage {
             times.push(self.controller.change(since).await?.acknowledged);
         }
         rows.push(Row::new("endpoint change to acknowledged", percentiles(&mut times)));
+        Ok(())
+    }
+
+    /// Sends a request to each host.
+    async fn use_all(&self) -> Result<()> {
+        let mut connection = self.target(0).connect().await?;
+        for host in 0..self.hosts {
+            let reply = if self.world.is_tls {
+                self.target(host).get(&World::fqdn(host), "/").await?
+            } else {
+                connection.ask(&Ask::get(&World::fqdn(host), "/")).await?
+            };
+            ensure!(reply.status == 200, "host {host} answers {}", reply.status);
+        }
+        Ok(())
+    }
+
+    /// What it costs that somebody watches everything, over some looks.
+    async fn watching(&self, rows: &mut Vec<Row>, names: [&'static str; 4]) -> Result<()> {
+        let pids = [self.envoy.pid(), self.controller.pid()];
+        let mut feed = Feed::follow(self.controller.debug, "").await;
+        feed.next().await.context("a line")?;
+        let first = feed.bytes;
+        let cpu = pids.map(process::cpu_ms);
+        let mut bytes = 0;
+        for _ in 0..LOOKS {
+            feed.next().await.context("a line")?;
+            bytes += feed.bytes;
+        }
+        let spent = [0, 1].map(|i| (process::cpu_ms(pids[i]) - cpu[i]) / LOOKS as f64);
+        let values = [
+            format!("{:.0}", first as f64 / 1e3),
+            format!("{:.1}", spent[0]),
+            format!("{:.1}", spent[1]),
+            format!("{:.1}", bytes as f64 / 1e3 / LOOKS as f64),
+        ];
+        rows.extend(names.into_iter().zip(values).map(|(name, value)| Row::new(name, value)));
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use contour::serve::Hooks;
 use contour_core::observe::feed::{Cursor, Increment, Reason, ServicePort};
 use contour_core::top::{Board, Frame, Input, Route};
@@ -12,46 +11,28 @@ use contour_core::xds::{Resource, ResourceType};
 use contour_tests::backend::Backend;
 use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::eventually;
+use contour_tests::feed::Feed;
 use contour_tests::load::Load;
 use contour_tests::stage::{
     NODE, Stage, behind, ingress_route, options, read, until_backend, until_status,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{Cluster, OutlierDetection};
 use envoy_types::pb::google::protobuf::{Duration as Span, UInt32Value};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use tokio::net::TcpStream;
 
 /// Rates of the tests go back to the beginning.
 const WINDOW: Duration = Duration::from_mins(10);
 
 /// Somebody who watches.
 struct Viewer {
-    body: Incoming,
-    read: Vec<u8>,
+    feed: Feed,
     board: Board,
     last: Option<Increment>,
-    _connection: tokio::task::JoinHandle<hyper::Result<()>>,
 }
 
 impl Viewer {
     async fn at(debug: SocketAddr, query: &str) -> Self {
-        let stream = TcpStream::connect(debug).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let request = http::Request::get(format!("/debug/observe{query}"))
-            .header(http::header::HOST, debug.to_string())
-            .body(Empty::<Bytes>::new())
-            .unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()[http::header::CONTENT_TYPE], "application/x-ndjson");
-        let board = Board::new(WINDOW);
-        let body = answer.into_body();
-        Self { body, read: Vec::new(), board, last: None, _connection: connection }
+        Self { feed: Feed::follow(debug, query).await, board: Board::new(WINDOW), last: None }
     }
 
     async fn of(stage: &Stage) -> Self {
@@ -60,15 +41,7 @@ impl Viewer {
 
     /// The next line; `None` at the end.
     async fn next(&mut self) -> Option<Increment> {
-        let end = loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                break end;
-            }
-            let frame = self.body.frame().await?.unwrap();
-            self.read.extend_from_slice(&frame.into_data().unwrap());
-        };
-        let line: Vec<u8> = self.read.drain(..=end).collect();
-        let increment: Increment = serde_json::from_slice(&line).unwrap();
+        let increment = self.feed.next().await?;
         let now = increment.unix_millis;
         self.board.take(Input::Increment("contour".into(), Box::new(increment.clone())), now);
         self.last = Some(increment.clone());
