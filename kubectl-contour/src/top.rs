@@ -53,7 +53,7 @@ pub async fn run(args: TopArgs, manner: Manner) -> Result<(), Failure> {
         let _closed = printer.lines(SCHEMA.trim_end());
         return Ok(());
     }
-    args.check()?;
+    let args = args.settled();
     let mode = args.mode(has_terminal());
     let recorder = args.source.record.as_deref().map(Recorder::open).transpose()?;
     if mode == Mode::Screen {

@@ -15,6 +15,7 @@ mod it {
     mod example;
     mod inspection;
     mod krew;
+    mod live;
     mod program;
     mod refusals;
     mod sandbox;

@@ -108,7 +108,7 @@ pub struct PaceFlags {
     /// Write a table again and again instead of the live screen
     #[arg(short, long)]
     pub batch: bool,
-    /// End after as many tables
+    /// End after as many tables; with -b, -n N is taken for it too
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub iterations: Option<u64>,
     /// How long from one table to the next; with --once: what rates are taken over at least
@@ -202,18 +202,18 @@ impl TopArgs {
         self.view.unwrap_or_default()
     }
 
-    /// Refuses what can only be meant otherwise: `top -b -n 5` of other programs.
-    ///
-    /// # Errors
-    /// If a number was given as a namespace.
-    pub fn check(&self) -> Result<(), Failure> {
-        let namespace = self.cluster.namespace.as_deref().unwrap_or_default();
-        if !self.pace.batch || namespace.is_empty() || namespace.parse::<u64>().is_err() {
-            return Ok(());
+    /// The same with what is meant by `top -b -n 5`, as other programs have it: five tables. A
+    /// namespace of such a name takes --iterations beside it.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let number = self.cluster.namespace.as_deref().and_then(|name| name.parse::<u64>().ok());
+        if self.pace.batch
+            && self.pace.iterations.is_none()
+            && let Some(number) = number.filter(|number| *number > 0)
+        {
+            (self.pace.iterations, self.cluster.namespace) = (Some(number), None);
         }
-        let message = format!("-n names a namespace, and {namespace:?} is a number");
-        Err(Failure::new(Kind::Usage, message)
-            .with_hint(format!("--iterations {namespace} ends after {namespace} tables")))
+        self
     }
 }
 
@@ -349,11 +349,15 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_iterations_is_not_taken_for_a_namespace() {
-        let failure = args("-b -n 5").check().unwrap_err();
-        assert!(failure.hint.unwrap().contains("--iterations 5"));
-        assert!(args("-b -n shop").check().is_ok());
-        assert!(args("-n 5").check().is_ok(), "a namespace may be called so");
+    fn a_number_behind_a_batch_is_how_many_tables() {
+        let of = |line: &str| {
+            let args = args(line).settled();
+            (args.pace.iterations, args.cluster.namespace)
+        };
+        assert_eq!(of("-b -n 5"), (Some(5), None));
+        assert_eq!(of("-b -n shop"), (None, Some("shop".to_owned())));
+        assert_eq!(of("-n 5"), (None, Some("5".to_owned())), "a namespace may be called so");
+        assert_eq!(of("-b -n 5 --iterations 2"), (Some(2), Some("5".to_owned())));
     }
 
     #[test]
