@@ -1,11 +1,12 @@
 //! What `top` shows of a real cluster with two Envoys is what clients sent.
 
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use contour_tests::client::Ask;
+use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::eventually_within;
 use contour_tests::kubernetes::Cluster;
 use contour_tests::kubernetes::stage::shop;
@@ -71,18 +72,32 @@ async fn without_second_envoy(edge: &Edge) {
     .await;
 }
 
+/// Where the Pods of all Envoys serve HTTP.
+async fn envoys(edge: &Edge) -> Vec<SocketAddr> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3Denvoy");
+    let pods = edge.objects.get(&path).await.unwrap();
+    let address = |pod: &Value| {
+        let ip = pod["status"]["podIP"].as_str().unwrap().parse().unwrap();
+        SocketAddr::new(ip, 8080)
+    };
+    pods["items"].as_array().unwrap().iter().map(address).collect()
+}
+
 fn unix_millis() -> u64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(unix.as_millis()).unwrap_or(0)
 }
 
 /// How many requests had begun at which times, until told to stop.
-fn sample(load: &Arc<Load>, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle<Vec<(u64, u64)>> {
-    let (load, stop) = (Arc::clone(load), Arc::clone(stop));
+fn sample(
+    loads: &Arc<Vec<Load>>,
+    stop: &Arc<AtomicBool>,
+) -> tokio::task::JoinHandle<Vec<(u64, u64)>> {
+    let (loads, stop) = (Arc::clone(loads), Arc::clone(stop));
     tokio::spawn(async move {
         let mut samples = Vec::new();
         while !stop.load(Ordering::Relaxed) {
-            samples.push((unix_millis(), load.begun()));
+            samples.push((unix_millis(), loads.iter().map(Load::begun).sum()));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         samples
@@ -162,10 +177,13 @@ async fn rates_of_two_envoys_are_what_was_sent_and_a_dead_endpoint_shows() {
     objects.apply_value(&object).await.unwrap();
     let (target, ask) = (edge.http().await, Ask::get("watched.test", "/"));
     stage::until_backend(&target, &ask, "blue").await;
-    // Each connection goes to one of the Envoys.
-    let load = Arc::new(Load::start(&target, &ask, 16));
+    let addresses = envoys(&edge).await;
+    assert_eq!(addresses.len(), 2, "{addresses:?}");
+    let loads: Vec<_> =
+        addresses.iter().map(|at| Load::start(&Target::plain(*at), &ask, 8)).collect();
+    let loads = Arc::new(loads);
     let stop = Arc::new(AtomicBool::new(false));
-    let counting = sample(&load, &stop);
+    let counting = sample(&loads, &stop);
     let last = {
         let cluster = *cluster;
         let watched = tokio::task::spawn_blocking(move || {
@@ -198,7 +216,7 @@ async fn rates_of_two_envoys_are_what_was_sent_and_a_dead_endpoint_shows() {
     let pods: Vec<_> = last["endpoints"].as_array().unwrap().iter().collect();
     let pods: Vec<_> = pods.iter().filter_map(|e| e["pod"].as_str()).collect();
     assert!(pods.iter().any(|pod| pod.starts_with("green-")), "{pods:?}");
-    drop(load);
+    drop(loads);
     a_dead_endpoint_shows(cluster).await;
     without_second_envoy(&edge).await;
     objects.delete(&format!("/api/v1/namespaces/{WATCHED}")).await.unwrap();
