@@ -37,5 +37,7 @@ mod refusals;
 mod shift;
 #[path = "kubernetes/told.rs"]
 mod told;
+#[path = "kubernetes/top.rs"]
+mod top;
 #[path = "kubernetes/writes.rs"]
 mod writes;

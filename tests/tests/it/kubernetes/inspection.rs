@@ -18,17 +18,17 @@ use contour_tests::stage::options;
 use serde_json::{Value, json};
 
 const CONTOUR: &str = "contour-1";
-const ENVOY: &str = "envoy-1";
+pub(crate) const ENVOY: &str = "envoy-1";
 
 /// How the plugin ended, and what it said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.out, self.err))
     }
@@ -45,7 +45,7 @@ impl Said {
     }
 }
 
-async fn plugin(kubeconfig: &Path, arguments: &[&str]) -> Said {
+pub(crate) async fn plugin(kubeconfig: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(program::plugin());
     command.args(arguments).arg("--kubeconfig").arg(kubeconfig).env_clear();
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
@@ -55,15 +55,15 @@ async fn plugin(kubeconfig: &Path, arguments: &[&str]) -> Said {
 }
 
 /// A controller and, in the API server, the Pods and Service of an installation.
-struct Installed {
-    server: ApiServer,
-    admin: Objects,
-    stage: KubernetesStage,
+pub(crate) struct Installed {
+    pub(crate) server: ApiServer,
+    pub(crate) admin: Objects,
+    pub(crate) stage: KubernetesStage,
     _kubelet: Kubelet,
 }
 
 impl Installed {
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let options_of_server = Options::default().user("viewer", &[]);
         let server = ApiServer::start(options_of_server).await?;
         let admin = server.admin();
@@ -92,11 +92,11 @@ impl Installed {
         Some(Self { server, admin, stage, _kubelet: kubelet })
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
         plugin(&self.server.kubeconfig(ADMIN), arguments).await
     }
 
-    async fn grant(&self, allowed: Value) {
+    pub(crate) async fn grant(&self, allowed: Value) {
         let metadata = json!({"name": "viewer"});
         let api = "rbac.authorization.k8s.io/v1";
         let role = json!({
