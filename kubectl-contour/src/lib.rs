@@ -77,10 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             block_on(install::run(*arguments, install::Verb::Upgrade, printer))
         }
         Command::Status(arguments) => block_on(status::run(*arguments, printer(Format::Text))),
-        Command::Tap(arguments) => {
-            let printer = printer(arguments.output);
-            block_on(tap::run(*arguments, printer))
-        }
+        Command::Tap(arguments) => block_on(tap::run(*arguments, manner)),
         Command::Top(arguments) => block_on(top::run(*arguments, manner)),
         Command::Version(arguments) => block_on(version::run(*arguments, printer(Format::Text))),
     };

@@ -16,7 +16,7 @@ use entry::{Entry, Line};
 use source::News;
 
 use crate::failure::{Failure, Kind, write_stderr};
-use crate::output::{Closed, Format, Printer};
+use crate::output::{Closed, Format, Manner, Printer};
 use crate::sandbox::signals::Signals;
 use crate::top::show::plain;
 
@@ -27,7 +27,8 @@ const RATE: u32 = 50;
 ///
 /// # Errors
 /// If logs cannot be read, or a signal ends it.
-pub async fn run(args: TapArgs, printer: Printer) -> Result<(), Failure> {
+pub async fn run(args: TapArgs, manner: Manner) -> Result<(), Failure> {
+    let printer = Printer::new(args.output, manner.color, manner.quiet);
     let mut signals = Signals::listen()?;
     let mut logs = source::follow(&args).await?;
     let mut tap = Tap::new(args, printer);

@@ -1,5 +1,6 @@
 //! What a word may become, given what there is: no cluster is asked here.
 
+use contour_core::top::View;
 use contour_deploy::{Profile, Values, described_values};
 use serde_json::Value;
 
@@ -162,6 +163,14 @@ fn behind(typed: &str, candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates.iter().map(|candidate| candidate.behind(typed)).collect()
 }
 
+/// Columns of a view: the last of several behind commas, with a sign before it if there is one.
+pub(super) fn columns(typed: &str, view: View) -> Vec<Candidate> {
+    let begun = typed.rfind([',', '-']).map_or(0, |at| at + 1);
+    let before = typed.get(..begun).unwrap_or_default();
+    let columns = view.columns().iter();
+    columns.map(|column| Candidate::new(format!("{before}{}", column.name), column.help)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +183,17 @@ mod tests {
 
     fn values(candidates: &[Candidate]) -> Vec<&str> {
         candidates.iter().map(|candidate| candidate.value.as_str()).collect()
+    }
+
+    #[test]
+    fn columns_are_completed_behind_commas_and_signs() {
+        for (typed, expected) in
+            [("", "namespace"), ("service,", "service,namespace"), ("-", "-namespace")]
+        {
+            let offered = columns(typed, View::Upstreams);
+            assert_eq!(values(&offered).first(), Some(&expected), "{typed}");
+            assert_eq!(offered.len(), View::Upstreams.columns().len());
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ enum Source {
     Reference,
     Profile,
     Values,
+    Column,
 }
 
 /// What the value of an argument is, by the command and the argument's name.
@@ -50,6 +51,7 @@ fn source(command: &str, argument: &str) -> Option<Source> {
         ("blue-green", "service") | ("start" | "plan", "from" | "to") => Source::Service,
         ("delegation", "services") => Source::TeamService,
         ("delegation", "to") => Source::Reference,
+        ("top", "columns" | "sort_by") => Source::Column,
         ("install" | "upgrade", "profile") => Source::Profile,
         ("install" | "upgrade", "set" | "set_string") => Source::Values,
         _ => return None,
@@ -87,6 +89,7 @@ impl Source {
             },
             Self::Profile => candidates::profiles(),
             Self::Values => candidates::value(typed),
+            Self::Column => candidates::columns(typed, asker.view()),
         }
     }
 }
@@ -168,6 +171,7 @@ mod tests {
             Source::Reference,
             Source::Profile,
             Source::Values,
+            Source::Column,
         ] {
             assert!(found.contains(&source), "{source:?} belongs to no argument any more");
         }

@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use clap::{Args as _, Command, FromArgMatches as _};
+use contour_core::top::View;
 use http::{Request, header};
 use serde_json::Value;
 
@@ -95,6 +96,15 @@ impl Asker {
     pub(super) fn typed(&self, long: &str) -> Option<String> {
         let mut values = given(&self.words, |flag| flag == long, |_| false);
         Some(values.pop()?.1.to_string_lossy().into_owned())
+    }
+
+    /// The view of `top` that the line names, or else the first.
+    pub(super) fn view(&self) -> View {
+        let named = |word: &OsString| {
+            let word = word.to_str()?;
+            View::ALL.into_iter().find(|view| view.name() == word)
+        };
+        self.words.iter().find_map(named).unwrap_or_default()
     }
 
     /// What there is, in the namespace of the line or of the context if none is given.

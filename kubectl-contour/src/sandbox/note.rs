@@ -57,7 +57,7 @@ mod tests {
     fn a_note_is_found_from_the_directory_and_its_files_and_goes_with_the_sandbox() {
         let directory = tempfile::tempdir().unwrap();
         let debug: SocketAddr = "127.0.0.1:6060".parse().unwrap();
-        let log = Path::new("/tmp/with blank/access.log");
+        let log = Path::new("with blank/access.log");
         let note = Note::write(directory.path(), debug, log).unwrap();
         for path in [directory.path().to_owned(), directory.path().join("shop.yaml")] {
             assert_eq!(read(&path), Some(debug));

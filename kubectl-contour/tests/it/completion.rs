@@ -34,6 +34,15 @@ fn offered(line: &str) -> (Vec<String>, String) {
 }
 
 #[test]
+fn views_of_top_and_their_columns_are_offered() {
+    assert_eq!(offered("top en").0, ["endpoints", "envoys"]);
+    assert_eq!(offered("top envoys --sort-by mem").0, ["memory"]);
+    assert_eq!(offered("top envoys --columns node,mem").0, ["node,memory"]);
+    assert_eq!(offered("top --sort-by=-rp").0, ["--sort-by=-rps"]);
+    assert_eq!(offered("top -o nd").0, ["ndjson"]);
+}
+
+#[test]
 fn what_needs_no_cluster_is_offered_without_one() {
     for (line, some, directive) in [
         ("", &["install", "create", "doctor", "completion"][..], ":4"),
