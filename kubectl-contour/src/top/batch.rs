@@ -20,6 +20,9 @@ use crate::sandbox::signals::Signals;
 /// How long it is waited at most for what is to be shown first, beyond what it takes.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long it is waited, where no controller tells anything, for what Kubernetes says.
+const FALLBACK: Duration = Duration::from_secs(4);
+
 /// How often something is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -94,8 +97,10 @@ impl Batch {
         let deadline = Instant::now()
             + PATIENCE
             + if self.pace.once { self.pace.interval } else { Duration::ZERO };
+        let mut silence: Option<Instant> = None;
         loop {
-            let wake = self.due.map_or(deadline, |due| {
+            let first = silence.map_or(deadline, |silence| deadline.min(silence));
+            let wake = self.due.map_or(first, |due| {
                 Instant::now() + Duration::from_millis(due.saturating_sub(clock::now_millis()))
             });
             let heard = tokio::select! {
@@ -116,11 +121,14 @@ impl Batch {
             if flow == Flow::Done {
                 return Ok(self.is_faulty());
             }
-            if self.due.is_none()
-                && !fallback
-                && let Verdict::Silent(why) = self.readiness.verdict()
-            {
-                return Err(silent(&why));
+            match self.readiness.verdict() {
+                Verdict::Silent(why) if self.due.is_none() && !fallback => {
+                    return Err(silent(&why));
+                }
+                Verdict::Silent(_) => {
+                    silence.get_or_insert_with(|| Instant::now() + FALLBACK);
+                }
+                Verdict::Ready | Verdict::Wait => silence = None,
             }
         }
     }

@@ -23,13 +23,21 @@ pub async fn run(cluster: Cluster, namespace: String, teller: Teller) {
         let listed = fleet::pods(&cluster, Some(&namespace)).await;
         let told = match listed {
             Ok(pods) => found(&cluster, &pods, &namespace, &mut followed, &teller).await,
-            Err(trouble) => teller.limit(Topic::Replicas, Some(why(&trouble, &namespace))).await,
+            Err(trouble) => unknown(&why(&trouble, &namespace), followed.is_empty(), &teller).await,
         };
         if told == Err(Deaf) {
             return;
         }
         sleep(EVERY).await;
     }
+}
+
+/// It cannot be told which there are; `none`: nor is any known from before.
+async fn unknown(why: &str, none: bool, teller: &Teller) -> Result<(), Deaf> {
+    if none {
+        teller.tell(Input::Sources(Vec::new())).await?;
+    }
+    teller.limit(Topic::Replicas, Some(why.to_owned())).await
 }
 
 async fn found(

@@ -1,6 +1,8 @@
 //! What `top` and `tap` show of an installation, by a real API server, and what they make of too few
 //! rights.
 
+use std::time::{Duration, Instant};
+
 use contour_tests::envoy::eventually;
 use contour_tests::kubernetes::kubelet::run_pod;
 use contour_tests::kubernetes::stage::{NAMESPACE, shop};
@@ -21,6 +23,29 @@ async fn who_may_not_forward_ports_sees_routes_without_traffic() {
     let said = plugin(&viewer, &["tap", "-c", "1"]).await;
     assert_eq!(said.code, 9, "{}{}", said.out, said.err);
     assert!(said.err.contains("cannot list the Pods of Envoys"), "{}", said.err);
+
+    let begun = Instant::now();
+    let said = plugin(&viewer, &["top", "-o", "json"]).await;
+    assert_eq!(said.code, 9, "{}{}", said.out, said.err);
+    assert!(said.err.contains("you may not list pods in projectcontour"), "{}", said.err);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+
+    let routes = json!({
+        "apiGroups": ["contour.heptio.com"], "resources": ["ingressroutes"], "verbs": ["list"],
+    });
+    installed.grant(routes).await;
+    let said = eventually("the role counts", async || {
+        let begun = Instant::now();
+        let said = plugin(&viewer, &["top", "-o", "json"]).await;
+        (said.code == 0).then(|| (said, begun.elapsed()))
+    })
+    .await;
+    let (said, took) = said;
+    assert!(took < Duration::from_secs(10), "nobody is waited for: {took:?}");
+    let frame = said.json();
+    assert_eq!(frame["routes"][0]["state"], "valid", "{frame:#}");
+    assert_eq!(frame["upstreams"][0]["healthy"], Value::Null, "{frame:#}");
+    assert!(said.err.contains("verb list on services and endpointslices"), "{}", said.err);
 
     let read = json!({
         "apiGroups": ["", "contour.heptio.com", "discovery.k8s.io"],
