@@ -20,7 +20,9 @@ mod it {
     mod refusals;
     mod sandbox;
     mod schema;
+    mod screen;
     mod shift;
     mod tap;
+    mod terminal;
     mod top;
 }

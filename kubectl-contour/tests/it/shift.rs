@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Output, Stdio};
 use serde_json::Value;
 
 use super::program::{Sandbox, program, run};
+use super::terminal::Terminal;
 
 const FROM_BLUE: [&str; 4] = ["--from", "blue", "--to", "green"];
 
@@ -497,69 +498,6 @@ fn several_routes_are_shifted_together_and_go_back_together() {
         "{second}"
     );
     assert!(second.starts_with("# The second shop."), "{second}");
-}
-
-/// What a terminal shows, as far as it was read.
-struct Terminal {
-    child: Child,
-    keys: std::process::ChildStdin,
-    out: std::sync::mpsc::Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl Terminal {
-    /// Runs a command line on a terminal of 80 by 24.
-    fn open(line: &str) -> Self {
-        let line = format!("stty rows 24 cols 80; echo process $$.; exec {line}");
-        let mut child = std::process::Command::new("script")
-            .args(["-q", "-e", "-c", &line, "/dev/null"])
-            .env("TERM", "xterm")
-            .env("LANG", "C.UTF-8")
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script, of util-linux, is there");
-        let (keys, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (sender, out) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut bytes = vec![0; 4_096];
-            while let Ok(count @ 1..) = std::io::Read::read(&mut shown, &mut bytes) {
-                if sender.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, keys, out, seen: String::new() }
-    }
-
-    /// Waits until something is shown that was not before.
-    fn shows(&mut self, text: &str) {
-        let from = self.seen.len();
-        while !self.seen.get(from..).unwrap_or_default().contains(text) {
-            let more = self.out.recv_timeout(super::program::PATIENCE);
-            let more = more.unwrap_or_else(|_| panic!("{text:?} is not shown: {:?}", self.seen));
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-    }
-
-    /// The process id of what runs there.
-    fn pid(&self) -> String {
-        let (_, from) = self.seen.split_once("process ").unwrap();
-        from.split_once('.').unwrap().0.to_owned()
-    }
-
-    fn press(&mut self, keys: &str) {
-        std::io::Write::write_all(&mut self.keys, keys.as_bytes()).unwrap();
-        std::io::Write::flush(&mut self.keys).unwrap();
-    }
-
-    fn end(mut self) -> (Option<i32>, String) {
-        while let Ok(more) = self.out.recv_timeout(super::program::PATIENCE) {
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-        (self.child.wait().unwrap().code(), self.seen)
-    }
 }
 
 #[test]

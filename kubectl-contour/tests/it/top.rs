@@ -183,7 +183,7 @@ fn records() -> Vec<Record> {
 }
 
 /// A recording in a directory that goes with it.
-fn recording() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn recording() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("top.ndjson");
     let mut file = std::fs::File::create(&path).unwrap();

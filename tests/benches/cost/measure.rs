@@ -210,33 +210,33 @@ impl Stage {
     async fn use_all(&self) -> Result<()> {
         let mut connection = self.target(0).connect().await?;
         for host in 0..self.hosts {
-            let reply = if self.world.is_tls {
-                self.target(host).get(&World::fqdn(host), "/").await?
+            // Whatever the answer: some have endpoints by now that nobody listens at.
+            if self.world.is_tls {
+                self.target(host).get(&World::fqdn(host), "/").await?;
             } else {
-                connection.ask(&Ask::get(&World::fqdn(host), "/")).await?
-            };
-            ensure!(reply.status == 200, "host {host} answers {}", reply.status);
+                connection.ask(&Ask::get(&World::fqdn(host), "/")).await?;
+            }
         }
         Ok(())
     }
 
     /// What it costs that somebody watches everything, over some looks.
     async fn watching(&self, rows: &mut Vec<Row>, names: [&'static str; 4]) -> Result<()> {
-        let pids = [self.envoy.pid(), self.controller.pid()];
+        let spent = || [self.envoy.pid(), self.controller.pid()].map(process::cpu_ms);
         let mut feed = Feed::follow(self.controller.debug, "").await;
         feed.next().await.context("a line")?;
         let first = feed.bytes;
-        let cpu = pids.map(process::cpu_ms);
+        let [envoy, controller] = spent();
         let mut bytes = 0;
         for _ in 0..LOOKS {
             feed.next().await.context("a line")?;
             bytes += feed.bytes;
         }
-        let spent = [0, 1].map(|i| (process::cpu_ms(pids[i]) - cpu[i]) / LOOKS as f64);
+        let [envoy_after, controller_after] = spent();
         let values = [
             format!("{:.0}", first as f64 / 1e3),
-            format!("{:.1}", spent[0]),
-            format!("{:.1}", spent[1]),
+            format!("{:.1}", (envoy_after - envoy) / LOOKS as f64),
+            format!("{:.1}", (controller_after - controller) / LOOKS as f64),
             format!("{:.1}", bytes as f64 / 1e3 / LOOKS as f64),
         ];
         rows.extend(names.into_iter().zip(values).map(|(name, value)| Row::new(name, value)));

@@ -55,7 +55,7 @@ fn envoy(node: &str) -> Envoy {
 }
 
 /// An Envoy's answer: requests of each service, and how many were answered with 503.
-fn numbers(counts: &[(&str, u64, u64)]) -> String {
+fn numbers(counts: &[Counts<'_>]) -> String {
     let mut out = "server.state: 0\nserver.uptime: 7\nserver.memory_allocated: 4096\n".to_owned();
     for (service, good, bad) in counts {
         let name = format!("vhost.shop_example_com.route.{}.upstream_rq", stat(service));
@@ -93,8 +93,11 @@ fn collection(services: &[&str], nodes: &[&str]) -> Collection {
     collection
 }
 
+/// Requests of a service, and those of them that were answered with 503.
+type Counts<'a> = (&'a str, u64, u64);
+
 /// The next look: what each Envoy says.
-fn look(collection: &mut Collection, answers: &[(&str, &[(&str, u64, u64)])]) {
+fn look(collection: &mut Collection, answers: &[(&str, &[Counts<'_>])]) {
     for (node, counts) in answers {
         collection.numbers(&Arc::from(*node), &numbers(counts), (100, 10));
     }
