@@ -22,6 +22,8 @@ use crate::output::ColorChoice;
 
 /// How long a key may wait until what was heard meanwhile is drawn.
 const FRAME: Duration = Duration::from_millis(50);
+/// How long the thread that draws may take to end.
+const PARTING: Duration = Duration::from_secs(1);
 /// How often the clock is drawn.
 const TICK: Duration = Duration::from_millis(500);
 /// Windows that are kept for their history.
@@ -119,8 +121,13 @@ impl Panel {
     /// Gives the terminal back.
     pub fn close(self) {
         drop(self.tell);
+        // A read of a terminal that is gone may never come back.
+        let begun = Instant::now();
+        while !self.screen.is_finished() && begun.elapsed() < PARTING {
+            std::thread::sleep(FRAME / 5);
+        }
         // What was on the screen is gone with it; nothing is lost.
-        drop(self.screen.join());
+        drop(leave());
     }
 }
 

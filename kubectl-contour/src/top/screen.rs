@@ -6,16 +6,15 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use contour_core::top::{Board, Frame, Input, Record};
-use contour_tui::terminal::{Screen, heard_by_top, next};
+use contour_tui::terminal::{Screen, heard_by_top, leave, next};
 use contour_tui::theme::{Theme, Tone};
 use contour_tui::top::{Effect, Event, Model, Options, update, view};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::away::{Away, export};
 use super::clock::Clock;
@@ -28,6 +27,8 @@ use crate::shift::panel::suspend;
 
 /// How long a key may wait until what was heard meanwhile is drawn.
 const DRAWN: Duration = Duration::from_millis(50);
+/// How long the thread that draws may take to end.
+const PARTING: Duration = Duration::from_secs(1);
 /// How often the time is told.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -86,9 +87,11 @@ pub async fn run(setup: Setup, tape: Tape) -> Result<(), Failure> {
         shift,
         runtime: Handle::current(),
     };
-    let painter = std::thread::Builder::new()
+    let (over, is_over) = oneshot::channel();
+    std::thread::Builder::new()
         .name("screen".to_owned())
-        .spawn(move || painter.until_left(&heard))
+        // Nobody may be left to be told.
+        .spawn(move || drop(over.send(painter.until_left(&heard))))
         .map_err(|error| Failure::new(Kind::Error, format!("cannot start a thread: {error}")))?;
     let mut teller = Teller {
         board: Board::new(window),
@@ -102,16 +105,17 @@ pub async fn run(setup: Setup, tape: Tape) -> Result<(), Failure> {
         why = ended(&mut signals, &away) => Err(Failure::new(Kind::Interrupted, why)),
         () = teller.tell(tape, asked_for) => Ok(()),
     };
-    // Without anybody to hear of, the thread gives the terminal back and ends.
+    // Without anybody to hear of, the thread gives the terminal back and ends; but a read of a
+    // terminal that is gone may never come back.
     drop(teller);
-    let left = tokio::task::spawn_blocking(move || join(painter)).await;
-    let left = left.unwrap_or_else(|error| Err(io::Error::other(error)));
+    let left = match timeout(PARTING, is_over).await {
+        Ok(left) => {
+            left.unwrap_or_else(|_panic| Err(io::Error::other("the screen has broken down")))
+        }
+        Err(_late) => leave(),
+    };
     ended?;
     left.map_err(unusable)
-}
-
-fn join(painter: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    painter.join().unwrap_or_else(|_panic| Err(io::Error::other("the screen has broken down")))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what maps errors")]
