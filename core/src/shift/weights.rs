@@ -147,6 +147,16 @@ pub enum WeightError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct Written(pub Service, pub Option<u32>);
 
+/// As people read it: `blue 75`, `green unset`.
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(weight) => write!(f, "{} {weight}", self.0.name),
+            None => write!(f, "{} unset", self.0.name),
+        }
+    }
+}
+
 /// The services of one place with their weights as written: within limits, each service once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Weights {
@@ -194,6 +204,11 @@ impl Weights {
             out.push(Written(service, checked));
         }
         Ok(Self { place, services: out })
+    }
+
+    /// As people read them: `blue 75, green unset`.
+    pub fn words(&self) -> String {
+        self.services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// Every list of services of an IngressRoute.

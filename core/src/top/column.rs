@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::frame::{Fault, Numbers};
-use super::item::{Item, View};
+use super::item::{self, Item, View};
 use super::number::{self, UNKNOWN};
 
 /// Where a cell stands in its column.
@@ -280,15 +280,10 @@ fn class(numbers: &Numbers, class: usize) -> Option<f64> {
     numbers.classes?.get(class.checked_sub(1)?).copied()
 }
 
-/// A share that is not well from a limit on.
-fn suspect(share: Option<f64>, limits: (f64, f64)) -> Cell {
+/// A share of what fails.
+fn suspect(share: Option<f64>) -> Cell {
     let Some(share) = share else { return Cell::unknown() };
-    let mark = match share {
-        s if s >= limits.1 => Mark::Bad,
-        s if s >= limits.0 => Mark::Warn,
-        _ => Mark::Plain,
-    };
-    Cell::marked(number::percent(share), mark)
+    Cell::marked(number::percent(share), item::failing(share).into())
 }
 
 /// A rate that is well only if it is 0.
@@ -303,11 +298,7 @@ fn unwelcome(rate: Option<f64>) -> Cell {
 /// `2/3`: those that get traffic of all.
 fn healthy_of((healthy, members): (Option<u32>, Option<u32>)) -> Cell {
     let (Some(healthy), Some(members)) = (healthy, members) else { return Cell::unknown() };
-    let mark = match healthy {
-        0 => Mark::Bad,
-        some if some < members => Mark::Warn,
-        _ => Mark::Plain,
-    };
+    let mark = item::health(Some(healthy), Some(members)).into();
     Cell::marked(format!("{healthy}/{members}"), mark)
 }
 

@@ -1,8 +1,8 @@
 //! Everything about a row, in words.
 
 use super::column::{Column, Mark};
-use super::frame::{Destination, Envoy, Fault, Route};
-use super::item::Item;
+use super::frame::{Destination, Envoy, Route};
+use super::item::{self, Item};
 use super::number;
 use crate::api::Timestamp;
 
@@ -69,11 +69,7 @@ fn destination(destination: &Destination) -> (String, Mark) {
         known(numbers.p50, number::millis),
         known(numbers.p99, number::millis),
     );
-    let mark = match (destination.healthy, destination.members) {
-        (Some(0), _) => Mark::from(Some(Fault::Failure)),
-        (Some(healthy), Some(members)) if healthy < members => Mark::from(Some(Fault::Warning)),
-        (_, _) => Mark::Plain,
-    };
+    let mark = item::health(destination.healthy, destination.members).into();
     (text, mark)
 }
 

@@ -157,15 +157,15 @@ impl Item<'_> {
 }
 
 /// The share of 5xx in percent from which on a route is faulty.
-pub(super) const FAILING: f64 = 5.0;
+const FAILING: f64 = 5.0;
 /// The share from which on somebody should look at it.
-pub(super) const SUSPECT: f64 = 1.0;
+const SUSPECT: f64 = 1.0;
 /// A certificate is worth a look so many seconds before its end: three weeks, as ACME clients
 /// renew a month before.
 const RENEWAL: i64 = 21 * 86_400;
 
 /// How bad it is to have so many healthy of so many.
-fn health(healthy: Option<u32>, members: Option<u32>) -> Option<Fault> {
+pub(super) fn health(healthy: Option<u32>, members: Option<u32>) -> Option<Fault> {
     match (healthy, members) {
         (Some(0), _) => Some(Fault::Failure),
         (Some(healthy), Some(members)) if healthy < members => Some(Fault::Warning),
@@ -173,14 +173,19 @@ fn health(healthy: Option<u32>, members: Option<u32>) -> Option<Fault> {
     }
 }
 
-/// How bad it is to have such shares of answers.
-fn answers(classes: Option<[f64; 5]>) -> Option<Fault> {
-    let [_, _, _, _, failures] = classes?;
-    match failures {
+/// How bad it is that such a share fails, in percent.
+pub(super) fn failing(share: f64) -> Option<Fault> {
+    match share {
         share if share >= FAILING => Some(Fault::Failure),
         share if share >= SUSPECT => Some(Fault::Warning),
         _ => None,
     }
+}
+
+/// How bad it is to have such shares of answers.
+fn answers(classes: Option<[f64; 5]>) -> Option<Fault> {
+    let [.., failures] = classes?;
+    failing(failures)
 }
 
 impl Route {

@@ -72,7 +72,7 @@ impl Known {
         if self.drifted() {
             let live = self.seen.as_ref().and_then(|seen| seen.live.as_ref());
             for weights in live.iter().flat_map(|live| &live.weights) {
-                let (place, weights) = (weights.place(), show::weights(weights));
+                let (place, weights) = (weights.place(), weights.words());
                 let drift = format!("Drift:     {place} has {weights}\n");
                 text.push_str(&drift);
             }

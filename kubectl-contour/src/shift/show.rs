@@ -39,15 +39,6 @@ pub fn why(phase: &Phase) -> Option<String> {
     }
 }
 
-/// Weights as written: `blue 75, green 25`.
-pub fn weights(weights: &Weights) -> String {
-    let one = |w: &contour_core::shift::weights::Written| match w.1 {
-        Some(weight) => format!("{} {weight}", w.0.name),
-        None => format!("{} unset", w.0.name),
-    };
-    weights.services().iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
 /// How a shift is, in a few lines.
 pub fn text(
     object: &ObjectRef,
@@ -78,7 +69,7 @@ pub fn text(
         line("Reason:", state.charter.reason.as_str());
     }
     for now in state.weights() {
-        line("Weights:", &format!("{}: {}", now.place(), weights(&now)));
+        line("Weights:", &format!("{}: {}", now.place(), now.words()));
     }
     if let Some(fleet) = seen.and_then(|seen| seen.fleet.as_ref()) {
         let waiting: Vec<_> = fleet.waiting.iter().map(Note::as_str).collect();

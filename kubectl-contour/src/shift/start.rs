@@ -352,14 +352,14 @@ impl Prepared {
         let _unused = writeln!(out, "  {traffic}");
         for lever in &self.charter.places {
             let _unused = writeln!(out, "  {}", lever.place());
-            let _unused = writeln!(out, "    {:<8} {}", "now", show::weights(lever.baseline()));
+            let _unused = writeln!(out, "    {:<8} {}", "now", lever.baseline().words());
             for step in self.charter.plan.steps() {
                 let pause = if step.pause { ", then waits for you" } else { "" };
                 let percent = step.percent.to_string();
                 let _unused = writeln!(
                     out,
                     "    {percent:<8} {}, looked at for {}{pause}",
-                    show::weights(&lever.at(step.percent)),
+                    lever.at(step.percent).words(),
                     show::time(step.bake)
                 );
             }
@@ -387,7 +387,7 @@ impl Prepared {
                 .map(|step| {
                     json!({
                         "percent": step.percent.to_string(),
-                        "weights": show::weights(&lever.at(step.percent)),
+                        "weights": lever.at(step.percent).words(),
                     })
                 })
                 .collect()

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::source::Source;
 use crate::observe::feed::{Endpoint, Envoy, Increment, Object, Reason, ServerState};
-use crate::shift::weights::Weights;
 use crate::top::frame::{Event, Fault};
 
 /// More than this at once is one event: a cluster that comes up is no news by the thousand.
@@ -80,18 +79,10 @@ fn of_object(known: &Object, object: &Object, tell: &mut Tell<'_>) {
     for weights in &object.weights {
         let before = known.weights.iter().find(|w| w.place() == weights.place());
         if let Some(before) = before.filter(|before| *before != weights) {
-            let text = format!("{}: {}, were {}", weights.place(), shown(weights), shown(before));
+            let text = format!("{}: {}, were {}", weights.place(), weights.words(), before.words());
             tell(None, "WeightsChanged", name(), text);
         }
     }
-}
-
-fn shown(weights: &Weights) -> String {
-    let one = |w: &crate::shift::weights::Written| match w.1 {
-        Some(weight) => format!("{} {weight}", w.0.name),
-        None => format!("{} unset", w.0.name),
-    };
-    weights.services().iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn of_endpoint(known: Option<&Endpoint>, endpoint: &Endpoint, tell: &mut Tell<'_>) {

@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, Mark, Unit, Value, number, owned, suspect, unwelcome, whole, words};
 use crate::top::frame::Endpoint;
-use crate::top::item::{FAILING, Item, SUSPECT};
+use crate::top::item::Item;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::text(("namespace", "NAMESPACE"), "namespace of the Service", (4, 20), |item, _| {
@@ -41,7 +41,7 @@ pub(super) const COLUMNS: &[Column] = &[
         |item, _| number(of(item).and_then(|e| e.errors_percent)),
     )
     .rank(1)
-    .shown(|item, _| suspect(of(item).and_then(|e| e.errors_percent), (SUSPECT, FAILING))),
+    .shown(|item, _| suspect(of(item).and_then(|e| e.errors_percent))),
     Column::number(("active", "ACTIVE"), "requests under way", Unit::Quantity, |item, _| {
         whole(of(item).and_then(|e| e.active))
     })

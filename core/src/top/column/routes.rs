@@ -5,7 +5,7 @@ use super::{
 };
 use super::{suspect, trend, unwelcome, whole, words};
 use crate::top::frame::{Destination, Route};
-use crate::top::item::{FAILING, Item, SUSPECT};
+use crate::top::item::Item;
 use crate::top::number as show;
 
 pub(super) const COLUMNS: &[Column] = &[
@@ -45,7 +45,7 @@ pub(super) const COLUMNS: &[Column] = &[
     share("3xx", "3XX%", "share of answers with 3xx", 3, 9).wide(),
     share("4xx", "4XX%", "share of answers with 4xx", 4, 3),
     share("5xx", "5XX%", "share of answers with 5xx", 5, 0).shown(|item, _| {
-        suspect(of(item).and_then(|route| class(&route.numbers, 5)), (SUSPECT, FAILING))
+        suspect(of(item).and_then(|route| class(&route.numbers, 5)))
     }),
     Column::number(("p50", "P50"), "half of the answers took at most this", Unit::Millis, |item, _| {
         number(of(item).and_then(|route| route.numbers.p50))

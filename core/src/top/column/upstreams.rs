@@ -3,7 +3,7 @@
 use super::{Cell, Column, Mark, Unit, Value, class, healthy_of, healthy_percent, number, owned};
 use super::{suspect, trend, unwelcome, whole, words};
 use crate::top::frame::Upstream;
-use crate::top::item::{FAILING, Item, SUSPECT};
+use crate::top::item::Item;
 
 pub(super) const COLUMNS: &[Column] = &[
     Column::text(("namespace", "NAMESPACE"), "namespace of the Service", (4, 20), |item, _| {
@@ -42,7 +42,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::number(("5xx", "5XX%"), "share of answers with 5xx", Unit::Percent, |item, _| {
         number(of(item).and_then(|u| class(&u.numbers, 5)))
     })
-    .shown(|item, _| suspect(of(item).and_then(|u| class(&u.numbers, 5)), (SUSPECT, FAILING))),
+    .shown(|item, _| suspect(of(item).and_then(|u| class(&u.numbers, 5)))),
     Column::number(
         ("p50", "P50"),
         "half of the answers took at most this",
