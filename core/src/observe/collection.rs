@@ -423,7 +423,9 @@ impl Collection {
     fn end_services(&mut self) {
         let mut services: BTreeMap<ServicePort, Service> = BTreeMap::new();
         for (service, load) in self.memories.values().flat_map(|memory| &memory.loads) {
-            let row = services.entry(service.clone()).or_insert_with(|| blank(service));
+            let row = services
+                .entry(service.clone())
+                .or_insert_with(|| Service::unknown(service.clone()));
             if let Some((members, healthy)) = load.members {
                 row.members = row.members.max(Some(members));
                 row.healthy = Some(row.healthy.map_or(healthy, |least| least.min(healthy)));
@@ -435,7 +437,7 @@ impl Collection {
         }
         for destination in self.destinations.rows() {
             let service = &destination.service;
-            services.entry(service.clone()).or_insert_with(|| blank(service));
+            services.entry(service.clone()).or_insert_with(|| Service::unknown(service.clone()));
         }
         self.services.retain(self.tick, |service| services.contains_key(service));
         for (service, mut row) in services {
@@ -453,7 +455,8 @@ impl Collection {
             for memory in self.memories.values() {
                 let own = memory.seen.range(first.clone()..).take_while(|((s, _), _)| s == service);
                 for (key, seen) in own {
-                    let row = endpoints.entry(key.clone()).or_insert_with(|| unseen(key));
+                    let unknown = || Endpoint::unknown(key.0.clone(), Arc::clone(&key.1));
+                    let row = endpoints.entry(key.clone()).or_insert_with(unknown);
                     merge(row, seen);
                 }
             }
@@ -532,38 +535,6 @@ impl Collection {
             },
             gone,
         }
-    }
-}
-
-/// A service of which no Envoy knows.
-fn blank(service: &ServicePort) -> Service {
-    Service {
-        service: service.clone(),
-        members: None,
-        healthy: None,
-        ejected: 0,
-        active: 0,
-        connections: 0,
-        connect_failures: 0,
-        overflows: 0,
-        circuit_open: false,
-    }
-}
-
-/// An endpoint that no Envoy has told of.
-fn unseen((service, address): &(ServicePort, Arc<str>)) -> Endpoint {
-    Endpoint {
-        service: service.clone(),
-        address: Arc::clone(address),
-        envoys: 0,
-        reasons: Vec::new(),
-        weight: 0,
-        active: 0,
-        connections: 0,
-        requests: 0,
-        errors: 0,
-        connect_failures: 0,
-        seen_unix_millis: 0,
     }
 }
 

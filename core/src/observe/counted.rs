@@ -68,6 +68,14 @@ struct Bucket {
     count: u64,
 }
 
+impl Histogram {
+    /// The bounds of the buckets that have some, and how many.
+    fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        let some = self.totals.iter().filter(|bucket| bucket.count > 0);
+        some.map(|bucket| (bucket.bound(), bucket.count))
+    }
+}
+
 impl Bucket {
     /// The bound in microseconds that all of it are below. A measured 7 may have been 7.9.
     fn bound(&self) -> u64 {
@@ -237,9 +245,9 @@ impl Reading<'_> {
         if !self.routes.contains_key(route) {
             return;
         }
-        for bucket in histogram.totals.iter().filter(|bucket| bucket.count > 0) {
-            let count = self.latency.entry((route.to_owned(), bucket.bound())).or_default();
-            *count = count.saturating_add(bucket.count);
+        for (bound, added) in histogram.buckets() {
+            let count = self.latency.entry((route.to_owned(), bound)).or_default();
+            *count = count.saturating_add(added);
         }
     }
 
@@ -258,7 +266,7 @@ impl Reading<'_> {
 }
 
 /// All histograms of an answer: the name, and the bounds in microseconds with the counts of the
-/// buckets that have some, since Envoy started.
+/// buckets that have some, since Envoy started. A bound may come more than once.
 pub(super) fn histograms(
     answer: &str,
 ) -> Result<impl Iterator<Item = (String, Vec<(u64, u64)>)>, UnreadableError> {
@@ -266,13 +274,8 @@ pub(super) fn histograms(
     let details =
         answer.stats.into_iter().filter_map(|stat| stat.histograms).flat_map(|h| h.details);
     Ok(details.map(|histogram| {
-        let buckets = histogram.totals.iter().filter(|bucket| bucket.count > 0);
-        let mut bounds: BTreeMap<u64, u64> = BTreeMap::new();
-        for bucket in buckets {
-            let count = bounds.entry(bucket.bound()).or_default();
-            *count = count.saturating_add(bucket.count);
-        }
-        (histogram.name, bounds.into_iter().collect())
+        let buckets = histogram.buckets().collect();
+        (histogram.name, buckets)
     }))
 }
 

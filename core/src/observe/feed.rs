@@ -448,6 +448,51 @@ impl<'de> Deserialize<'de> for ServicePort {
     }
 }
 
+/// An address with a port, as endpoints are named: one of IPv6 stands in brackets.
+pub fn socket_address(address: &str, port: impl fmt::Display) -> Arc<str> {
+    if address.contains(':') {
+        format!("[{address}]:{port}").into()
+    } else {
+        format!("{address}:{port}").into()
+    }
+}
+
+impl Service {
+    /// One that nobody has told anything of.
+    pub fn unknown(service: ServicePort) -> Self {
+        Self {
+            service,
+            members: None,
+            healthy: None,
+            ejected: 0,
+            active: 0,
+            connections: 0,
+            connect_failures: 0,
+            overflows: 0,
+            circuit_open: false,
+        }
+    }
+}
+
+impl Endpoint {
+    /// One that no Envoy has told of.
+    pub fn unknown(service: ServicePort, address: Arc<str>) -> Self {
+        Self {
+            service,
+            address,
+            envoys: 0,
+            reasons: Vec::new(),
+            weight: 0,
+            active: 0,
+            connections: 0,
+            requests: 0,
+            errors: 0,
+            connect_failures: 0,
+            seen_unix_millis: 0,
+        }
+    }
+}
+
 impl From<(u32, [u64; 5], u64)> for Traffic {
     fn from((id, classes, retries): (u32, [u64; 5], u64)) -> Self {
         Self { id, classes, retries }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::counted::{self, UnreadableError, filtered, literally};
-use super::feed::{Reason, ServerState, ServicePort};
+use super::feed::{Reason, ServerState, ServicePort, socket_address};
 use crate::xds::stats;
 
 /// Counts of routes and of services, and what the server says of itself.
@@ -309,6 +309,7 @@ impl Seen {
         self.reasons.extend(other.reasons);
         self.reasons.sort_unstable();
         self.reasons.dedup();
+        self.weight = self.weight.max(other.weight);
         self.active = self.active.saturating_add(other.active);
         self.connections = self.connections.saturating_add(other.connections);
         for (ours, theirs) in self.counts.iter_mut().zip(other.counts) {
@@ -323,7 +324,7 @@ impl Seen {
 /// The answer is of another form.
 pub fn endpoints(answer: &str) -> Result<BTreeMap<(ServicePort, Arc<str>), Seen>, UnreadableError> {
     let answer: Clusters = serde_json::from_str(answer)?;
-    let mut endpoints: BTreeMap<_, Seen> = BTreeMap::new();
+    let mut endpoints: BTreeMap<(ServicePort, Arc<str>), Seen> = BTreeMap::new();
     for cluster in answer.cluster_statuses {
         let Some((service, port)) = stats::service_of(&cluster.observability_name) else {
             continue;
@@ -331,20 +332,9 @@ pub fn endpoints(answer: &str) -> Result<BTreeMap<(ServicePort, Arc<str>), Seen>
         let service = ServicePort { service, port };
         for host in cluster.host_statuses {
             let Some(socket) = &host.address.socket_address else { continue };
-            let address: Arc<str> = if socket.address.contains(':') {
-                format!("[{}]:{}", socket.address, socket.port_value).into()
-            } else {
-                format!("{}:{}", socket.address, socket.port_value).into()
-            };
+            let address = socket_address(&socket.address, socket.port_value);
             let seen = host.seen();
-            match endpoints.entry((service.clone(), address)) {
-                std::collections::btree_map::Entry::Vacant(vacant) => {
-                    vacant.insert(seen);
-                }
-                std::collections::btree_map::Entry::Occupied(mut there) => {
-                    there.get_mut().merge(seen);
-                }
-            }
+            endpoints.entry((service.clone(), address)).or_default().merge(seen);
         }
     }
     Ok(endpoints)

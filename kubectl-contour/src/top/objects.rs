@@ -6,7 +6,7 @@ use std::sync::Arc;
 use contour_core::api::Timestamp;
 use contour_core::name::ObjectName;
 use contour_core::observe::feed::{
-    Destination, Endpoint, Object, Reason, Rows, Service, ServicePort,
+    Destination, Endpoint, Object, Reason, Rows, Service, ServicePort, socket_address,
 };
 use contour_core::shift::sent;
 use contour_core::shift::state::{ANNOTATION, Phase, State};
@@ -147,15 +147,9 @@ pub fn rows(routes: &[Value], services: &[Value], slices: &[Value]) -> Rows {
         };
         let count = |endpoints: usize| Some(u32::try_from(endpoints).unwrap_or(u32::MAX));
         rows.services.push(Service {
-            service,
             members: count(endpoints.len()),
             healthy: count(endpoints.iter().filter(|e| e.reasons.is_empty()).count()),
-            ejected: 0,
-            active: 0,
-            connections: 0,
-            connect_failures: 0,
-            overflows: 0,
-            circuit_open: false,
+            ..Service::unknown(service)
         });
         rows.endpoints.extend(endpoints);
     }
@@ -220,25 +214,11 @@ fn endpoints(slice: &Value, service: &ServicePort, port: &str) -> Vec<Endpoint> 
             (_, _) => None,
         };
         let addresses = items(endpoint, "/addresses").iter().filter_map(Value::as_str);
-        addresses.map(move |address| {
-            let address = if address.contains(':') {
-                format!("[{address}]:{number}")
-            } else {
-                format!("{address}:{number}")
-            };
-            Endpoint {
-                service: service.clone(),
-                address: address.into(),
-                envoys: 0,
-                reasons: reason.map(|reason| (reason, 0)).into_iter().collect(),
-                weight: 1,
-                active: 0,
-                connections: 0,
-                requests: 0,
-                errors: 0,
-                connect_failures: 0,
-                seen_unix_millis: clock::now_millis(),
-            }
+        addresses.map(move |address| Endpoint {
+            reasons: reason.map(|reason| (reason, 0)).into_iter().collect(),
+            weight: 1,
+            seen_unix_millis: clock::now_millis(),
+            ..Endpoint::unknown(service.clone(), socket_address(address, number))
         })
     });
     endpoints.collect()
