@@ -197,6 +197,13 @@ pub struct TypeView {
     pub acknowledged: Option<Instant>,
 }
 
+impl TypeView {
+    /// When it last acknowledged something, by the time of day.
+    pub(crate) fn acknowledged_at(&self) -> Option<SystemTime> {
+        SystemTime::now().checked_sub(self.acknowledged?.elapsed())
+    }
+}
+
 /// The hash of names and versions, in whatever order; `None` of none.
 fn digest<'a>(held: impl Iterator<Item = (&'a str, Version)>) -> Option<Version> {
     let mut held: Vec<_> = held.collect();

@@ -178,12 +178,9 @@ async fn envoys(admin: &Admin) -> Answer {
     // Before the Envoys: what is published meanwhile must not make them look late.
     let revision = admin.ads.revision();
     let views = admin.ads.envoys();
-    let keys: Vec<_> =
-        views.iter().flat_map(|view| &view.rejections).map(|r| r.key.clone()).collect();
-    let Some(owners) = admin.inquiry.owners(keys.clone()).await else {
+    let Some(owners) = admin.inquiry.owners_of_rejected(&views).await else {
         return ended();
     };
-    let owners: BTreeMap<ResourceKey, Vec<ObjectRef>> = keys.into_iter().zip(owners).collect();
     let envoys: Vec<_> = views.iter().map(|view| envoy(view, &owners)).collect();
     json_answer(&json!({ "revision": revision, "envoys": envoys }))
 }
@@ -222,14 +219,13 @@ fn envoy(view: &EnvoyView, owners: &BTreeMap<ResourceKey, Vec<ObjectRef>>) -> Va
 }
 
 fn type_view(of: &TypeView) -> Value {
-    let acknowledged = of.acknowledged.and_then(|at| SystemTime::now().checked_sub(at.elapsed()));
     json!({
         "held": of.held,
         "outstanding": of.outstanding,
         "pending": of.pending,
         "rejected": of.rejected,
         "digest": of.digest.map(|d| d.to_string()),
-        "acknowledged_unix": acknowledged.map(unix),
+        "acknowledged_unix": of.acknowledged_at().map(unix),
     })
 }
 

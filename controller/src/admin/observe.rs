@@ -22,6 +22,9 @@ use crate::kubernetes::notes::hyphenated;
 /// How long an Envoy may take to tell its statistics.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// What is said of an Envoy that cannot be asked.
+pub(super) const NOWHERE: &str = "nobody knows where it tells its statistics";
+
 /// How old a report may be that somebody else has asked for.
 const SHARED: Duration = Duration::from_millis(500);
 
@@ -110,10 +113,7 @@ impl Observatory {
         for (node, whereabouts) in admin.ads.whereabouts() {
             let (subject, place) = (Arc::clone(&subject), self.place(whereabouts));
             asked.spawn(async move {
-                let counted = match place {
-                    Some(place) => counted(&subject, &node, &place).await,
-                    None => Err("nobody knows where it tells its statistics".to_owned()),
-                };
+                let counted = counted(&subject, &node, place.as_ref()).await;
                 counted.unwrap_or_else(|trouble| Envoy {
                     node,
                     trouble: Some(trouble.into()),
@@ -134,11 +134,21 @@ impl Observatory {
     }
 }
 
-async fn counted(subject: &Subject, node: &Arc<str>, place: &Admin) -> Result<Envoy, String> {
-    let answer = ask(place, (Method::GET, &subject.query()), LIMIT).await;
-    let answer = answer.map_err(|error| format!("cannot be asked at {place}: {error}"))?;
+async fn counted(
+    subject: &Subject,
+    node: &Arc<str>,
+    place: Option<&Admin>,
+) -> Result<Envoy, String> {
+    let place = place.ok_or(NOWHERE)?;
+    let answer = answer(place, &subject.query()).await?;
     let envoy = subject.read(Arc::clone(node), &answer);
     envoy.map_err(|error| format!("asked at {place}: {error}"))
+}
+
+/// What an Envoy answers, or why it does not.
+pub(super) async fn answer(place: &Admin, query: &str) -> Result<String, String> {
+    let answer = ask(place, (Method::GET, query), LIMIT).await;
+    answer.map_err(|error| format!("cannot be asked at {place}: {error}"))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::Engine;
 use super::observed::Observed;
 use super::programs::Programs;
 use super::watched::Changed;
+use crate::ads::EnvoyView;
 use crate::kubernetes::peers::Question;
 
 /// A question to the engine, with the way back for the answer.
@@ -106,8 +107,15 @@ impl Inquiry {
         self.ask(|answer| Query::Resources(kind, answer)).await
     }
 
-    pub(crate) async fn owners(&self, keys: Vec<ResourceKey>) -> Option<Vec<Vec<ObjectRef>>> {
-        self.ask(|answer| Query::Owners(keys, answer)).await
+    /// The objects that have a part in each resource that one of these Envoys refused.
+    pub(crate) async fn owners_of_rejected(
+        &self,
+        envoys: &[EnvoyView],
+    ) -> Option<BTreeMap<ResourceKey, Vec<ObjectRef>>> {
+        let rejections = envoys.iter().flat_map(|envoy| &envoy.rejections);
+        let keys: Vec<_> = rejections.map(|rejection| rejection.key.clone()).collect();
+        let owners = self.ask(|answer| Query::Owners(keys.clone(), answer)).await?;
+        Some(keys.into_iter().zip(owners).collect())
     }
 
     pub(crate) async fn route(

@@ -12,12 +12,11 @@ use std::sync::Arc;
 
 use self::memory::{Memory, add};
 use self::table::Table;
-use super::counted::UnreadableError;
 use super::feed::{
     Certificate, Cursor, Destination, Endpoint, Envoy, Gone, Increment, Latency, Object, Reason,
     Rows, SCHEMA, Service, ServicePort, Traffic,
 };
-use super::survey::{self, Numbers, Seen};
+use super::survey::{Buckets, Endpoints, Numbers, Seen};
 use crate::name::ObjectName;
 use crate::shift::weights::Place;
 
@@ -265,9 +264,9 @@ impl Collection {
         self.envoys.keys().cloned().collect()
     }
 
-    /// What an Envoy answers to [`survey::numbers_query`], and what that has cost: microseconds,
+    /// What an Envoy answers to [`super::survey::numbers_query`], and what that has cost: microseconds,
     /// and bytes.
-    pub fn numbers(&mut self, node: &Arc<str>, answer: &str, cost: (u64, u64)) {
+    pub fn numbers(&mut self, node: &Arc<str>, answer: Numbers<'_>, cost: (u64, u64)) {
         let Some(memory) = self.memories.get_mut(node) else { return };
         let Numbers {
             routes,
@@ -277,7 +276,7 @@ impl Collection {
             memory_bytes,
             connections,
             requests,
-        } = Numbers::read(answer);
+        } = answer;
         for (name, now) in routes {
             let Some(id) = self.names.get(name) else { continue };
             let added = memory.route(*id, now);
@@ -315,13 +314,10 @@ impl Collection {
         }
     }
 
-    /// What an Envoy answers to [`survey::latencies_query`].
-    ///
-    /// # Errors
-    /// The answer is of another form.
-    pub fn latencies(&mut self, node: &Arc<str>, answer: &str) -> Result<(), UnreadableError> {
-        let Some(memory) = self.memories.get_mut(node) else { return Ok(()) };
-        for (name, now) in survey::latencies(answer)? {
+    /// What an Envoy answers to [`super::survey::latencies_query`].
+    pub fn latencies(&mut self, node: &Arc<str>, answer: BTreeMap<String, Buckets>) {
+        let Some(memory) = self.memories.get_mut(node) else { return };
+        for (name, now) in answer {
             let Some(id) = self.names.get(&name) else { continue };
             let added = memory.latency(*id, now);
             if added.is_empty() {
@@ -335,7 +331,6 @@ impl Collection {
             self.slower.insert(*id);
         }
         memory.latencies_known();
-        Ok(())
     }
 
     /// The services whose endpoints are to be asked for in this look: those first that something
@@ -380,13 +375,9 @@ impl Collection {
         self.asked.extend(next);
     }
 
-    /// What an Envoy answers to [`survey::endpoints_query`] of [`Self::to_ask`].
-    ///
-    /// # Errors
-    /// The answer is of another form.
-    pub fn endpoints(&mut self, node: &Arc<str>, answer: &str) -> Result<(), UnreadableError> {
-        let Some(memory) = self.memories.get_mut(node) else { return Ok(()) };
-        let answer = survey::endpoints(answer)?;
+    /// What an Envoy answers to [`super::survey::endpoints_query`] of [`Self::to_ask`].
+    pub fn endpoints(&mut self, node: &Arc<str>, answer: &Endpoints) {
+        let Some(memory) = self.memories.get_mut(node) else { return };
         for service in &self.asked {
             let asked_before = memory.ask(service);
             memory.keep_endpoints(service, |key| answer.contains_key(key));
@@ -398,7 +389,6 @@ impl Collection {
                 memory.seen.insert(key.clone(), seen.clone());
             }
         }
-        Ok(())
     }
 
     /// Ends a look: what was said becomes rows.

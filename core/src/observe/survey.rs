@@ -175,8 +175,8 @@ impl Load {
 ///
 /// # Errors
 /// The answer is of another form.
-pub fn latencies(answer: &str) -> Result<BTreeMap<String, BTreeMap<u64, u64>>, UnreadableError> {
-    let mut routes: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
+pub fn latencies(answer: &str) -> Result<BTreeMap<String, Buckets>, UnreadableError> {
+    let mut routes: BTreeMap<String, Buckets> = BTreeMap::new();
     for (name, buckets) in counted::histograms(answer)? {
         let Some((route, "time")) = counted::of_route(&name) else { continue };
         let sums = routes.entry(route.to_owned()).or_default();
@@ -187,6 +187,12 @@ pub fn latencies(answer: &str) -> Result<BTreeMap<String, BTreeMap<u64, u64>>, U
     }
     Ok(routes)
 }
+
+/// Counts by the exclusive upper bounds of buckets, in microseconds.
+pub type Buckets = BTreeMap<u64, u64>;
+
+/// Endpoints by service and address.
+pub type Endpoints = BTreeMap<(ServicePort, Arc<str>), Seen>;
 
 /// An endpoint, as one Envoy sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -322,9 +328,9 @@ impl Seen {
 ///
 /// # Errors
 /// The answer is of another form.
-pub fn endpoints(answer: &str) -> Result<BTreeMap<(ServicePort, Arc<str>), Seen>, UnreadableError> {
+pub fn endpoints(answer: &str) -> Result<Endpoints, UnreadableError> {
     let answer: Clusters = serde_json::from_str(answer)?;
-    let mut endpoints: BTreeMap<(ServicePort, Arc<str>), Seen> = BTreeMap::new();
+    let mut endpoints = Endpoints::new();
     for cluster in answer.cluster_statuses {
         let Some((service, port)) = stats::service_of(&cluster.observability_name) else {
             continue;

@@ -1,23 +1,21 @@
 //! Looks at everything once a second, while somebody watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use contour_core::name::{Kind, ObjectRef};
+use contour_core::name::Kind;
+use contour_core::observe::UnreadableError;
 use contour_core::observe::collection::Collection;
 use contour_core::observe::feed::{Envoy, Held, Rejection};
-use contour_core::observe::survey;
-use contour_core::xds::ResourceKey;
-use http::Method;
+use contour_core::observe::survey::{self, Numbers};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Admin, Running};
+use crate::admin::observe::{NOWHERE, answer};
 use crate::ads::{EnvoyView, TypeView};
-use crate::bootstrap;
-use crate::envoy::administration::ask;
 
 /// How often, if that does not cost too much.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,9 +28,6 @@ const SHARE: u32 = 10;
 
 /// How often Envoys sum up histograms, so that it makes no sense to ask more often.
 const HISTOGRAMS: Duration = Duration::from_secs(5);
-
-/// How long an Envoy may take for an answer.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// Envoys that are asked at a time: each answer may have some 10 MB.
 const AT_A_TIME: usize = 8;
@@ -129,9 +124,10 @@ impl Collector {
         self.running.with(|collection| {
             if whole {
                 // Whoever has not been told of for a while may be gone.
-                let known: Vec<_> = collection.object_names().cloned().collect();
-                let gone = known.into_iter().filter(|name| !changed.iter().any(|(n, _)| n == name));
-                changed.extend(gone.map(|name| (name, None)).collect::<Vec<_>>());
+                let told: BTreeSet<_> = changed.iter().map(|(name, _)| name).collect();
+                let gone = collection.object_names().filter(|name| !told.contains(name));
+                let gone: Vec<_> = gone.map(|name| (name.clone(), None)).collect();
+                changed.extend(gone);
             }
             collection.objects(changed);
         });
@@ -151,10 +147,7 @@ impl Collector {
             return Some(());
         }
         let views = self.admin.ads.envoys();
-        let keys: Vec<_> =
-            views.iter().flat_map(|view| &view.rejections).map(|r| r.key.clone()).collect();
-        let owners = self.admin.inquiry.owners(keys.clone()).await?;
-        let owners: BTreeMap<ResourceKey, Vec<ObjectRef>> = keys.into_iter().zip(owners).collect();
+        let owners = self.admin.inquiry.owners_of_rejected(&views).await?;
         let mut rows: BTreeMap<Arc<str>, Envoy> = BTreeMap::new();
         for view in views.iter().filter(|view| view.version.is_some()) {
             let row = rows.entry(Arc::clone(&view.node)).or_insert_with(|| envoy(view));
@@ -189,12 +182,14 @@ impl Collector {
                 // They are never closed.
                 let _permit = permits.acquire().await;
                 let begun = Instant::now();
-                let answer = answer(place.as_ref(), &query).await;
+                let answer = match &place {
+                    Some(place) => answer(place, &query).await,
+                    None => Err(NOWHERE.to_owned()),
+                };
                 let took = begun.elapsed();
                 let of = Arc::clone(&node);
-                // Some of these have 100,000 lines.
                 let taken = tokio::task::spawn_blocking(move || {
-                    running.with(|collection| take(collection, question, &of, (answer, took)));
+                    take(&running, question, &of, (answer, took));
                 });
                 if let Err(error) = taken.await {
                     tracing::error!(%error, "an answer of an Envoy could not be read");
@@ -210,33 +205,34 @@ impl Collector {
     }
 }
 
-async fn answer(place: Option<&bootstrap::Admin>, query: &str) -> Result<String, String> {
-    let place = place.ok_or("nobody knows where it tells its statistics")?;
-    let answer = ask(place, (Method::GET, query), LIMIT).await;
-    answer.map_err(|error| format!("cannot be asked at {place}: {error}"))
-}
-
+/// Reads an answer, which may have 100,000 lines, and then takes it in.
 fn take(
-    collection: &mut Collection,
+    running: &Running,
     question: Question,
     node: &Arc<str>,
     (answer, took): (Result<String, String>, Duration),
 ) {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(why) => return collection.trouble(node, &why),
-    };
-    let read = match question {
-        Question::Numbers => {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            collection.numbers(node, &answer, (micros, answer.len() as u64));
-            Ok(())
+    let taken = answer.and_then(|answer| {
+        let unreadable = |error: UnreadableError| error.to_string();
+        match question {
+            Question::Numbers => {
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                let (numbers, cost) = (Numbers::read(&answer), (micros, answer.len() as u64));
+                running.with(|collection| collection.numbers(node, numbers, cost));
+            }
+            Question::Latencies => {
+                let latencies = survey::latencies(&answer).map_err(unreadable)?;
+                running.with(|collection| collection.latencies(node, latencies));
+            }
+            Question::Endpoints => {
+                let endpoints = survey::endpoints(&answer).map_err(unreadable)?;
+                running.with(|collection| collection.endpoints(node, &endpoints));
+            }
         }
-        Question::Latencies => collection.latencies(node, &answer),
-        Question::Endpoints => collection.endpoints(node, &answer),
-    };
-    if let Err(error) = read {
-        collection.trouble(node, &error.to_string());
+        Ok(())
+    });
+    if let Err(why) = taken {
+        running.with(|collection| collection.trouble(node, &why));
     }
 }
 
@@ -260,7 +256,6 @@ fn envoy(view: &EnvoyView) -> Envoy {
 }
 
 fn held(kind: &str, of: &TypeView) -> Held {
-    let acknowledged = of.acknowledged.and_then(|at| SystemTime::now().checked_sub(at.elapsed()));
     Held {
         kind: kind.into(),
         held: of.held as u64,
@@ -268,7 +263,7 @@ fn held(kind: &str, of: &TypeView) -> Held {
         pending: of.pending as u64,
         rejected: of.rejected as u64,
         digest: of.digest.map(|digest| digest.to_string().into()),
-        acknowledged_unix_millis: acknowledged.map(unix_millis),
+        acknowledged_unix_millis: of.acknowledged_at().map(unix_millis),
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::observe::feed::ServerState;
+use crate::observe::survey;
 use crate::xds::stats;
 
 const START: u64 = 1_767_225_600_000;
@@ -69,7 +70,7 @@ fn numbers(counts: &[Counts<'_>]) -> String {
     out
 }
 
-fn clusters(service: &str, hosts: &[(&str, bool, u64)]) -> String {
+fn clusters(service: &str, hosts: &[(&str, bool, u64)]) -> Endpoints {
     let host = |(address, ejected, requests): &(&str, bool, u64)| {
         let health = if *ejected { r#""failed_outlier_check":true,"# } else { "" };
         format!(
@@ -80,9 +81,10 @@ fn clusters(service: &str, hosts: &[(&str, bool, u64)]) -> String {
     };
     let hosts: Vec<_> = hosts.iter().map(host).collect();
     let hosts = hosts.join(",");
-    format!(
+    let text = format!(
         r#"{{"cluster_statuses":[{{"name":"demo/{service}/80/0a","observability_name":"demo_{service}_80","host_statuses":[{hosts}]}}]}}"#
-    )
+    );
+    survey::endpoints(&text).unwrap()
 }
 
 fn collection(services: &[&str], nodes: &[&str]) -> Collection {
@@ -99,7 +101,7 @@ type Counts<'a> = (&'a str, u64, u64);
 /// The next look: what each Envoy says.
 fn look(collection: &mut Collection, answers: &[(&str, &[Counts<'_>])]) {
     for (node, counts) in answers {
-        collection.numbers(&Arc::from(*node), &numbers(counts), (100, 10));
+        collection.numbers(&Arc::from(*node), Numbers::read(&numbers(counts)), (100, 10));
     }
     collection.end();
     collection.begin(collection.unix_millis + 1_000, 1_000);
@@ -180,24 +182,25 @@ fn latencies_are_summed_by_bucket_from_the_first_answer_on() {
             format!(r#"{{"lower_bound":{lower},"width":1,"count":{count}}}"#)
         };
         let totals: Vec<_> = counts.iter().map(bucket).collect();
-        format!(
+        let text = format!(
             r#"{{"stats":[{{"histograms":{{"details":[{{"name":"vhost.h.route.{}.upstream_rq_time","totals":[{}]}}]}}}}]}}"#,
             stat("blue"),
             totals.join(",")
-        )
+        );
+        survey::latencies(&text).unwrap()
     };
     let mut all = collection(&["blue"], &["a", "b"]);
     for node in ["a", "b"] {
-        all.latencies(&node.into(), &answer(&[(10.0, 50)])).unwrap();
+        all.latencies(&node.into(), answer(&[(10.0, 50)]));
     }
     all.end();
     assert!(all.since(None).changed.latency.is_empty());
     all.begin(START + 5_000, 1_000);
-    all.latencies(&"a".into(), &answer(&[(10.0, 52), (20.0, 1)])).unwrap();
-    all.latencies(&"b".into(), &answer(&[(10.0, 4)])).unwrap();
+    all.latencies(&"a".into(), answer(&[(10.0, 52), (20.0, 1)]));
+    all.latencies(&"b".into(), answer(&[(10.0, 4)]));
     all.end();
     assert_eq!(all.since(None).changed.latency, [Latency(1, vec![(11_000, 6), (21_000, 1)])]);
-    assert!(all.latencies(&"a".into(), "no JSON").is_err());
+    assert!(survey::latencies("no JSON").is_err());
 }
 
 #[test]
@@ -206,8 +209,8 @@ fn an_endpoint_says_at_how_many_envoys_it_is_out_and_goes_when_nobody_has_it() {
     look(&mut all, &[("a", &[("blue", 0, 0)]), ("b", &[("blue", 0, 0)])]);
     assert_eq!(all.to_ask(), [port("blue")]);
     let both = [("10.0.0.1", false, 5), ("10.0.0.2", true, 5)];
-    all.endpoints(&"a".into(), &clusters("blue", &both)).unwrap();
-    all.endpoints(&"b".into(), &clusters("blue", &[("10.0.0.2", false, 7)])).unwrap();
+    all.endpoints(&"a".into(), &clusters("blue", &both));
+    all.endpoints(&"b".into(), &clusters("blue", &[("10.0.0.2", false, 7)]));
     all.end();
     let rows = all.since(None).changed.endpoints;
     let seen: Vec<_> = rows.iter().map(|r| (&*r.address, r.envoys, r.reasons.clone())).collect();
@@ -220,7 +223,7 @@ fn an_endpoint_says_at_how_many_envoys_it_is_out_and_goes_when_nobody_has_it() {
     all.begin(START + 2_000, 1_000);
     all.to_ask();
     for node in ["a", "b"] {
-        all.endpoints(&node.into(), &clusters("blue", &[("10.0.0.2", false, 9)])).unwrap();
+        all.endpoints(&node.into(), &clusters("blue", &[("10.0.0.2", false, 9)]));
     }
     all.end();
     let since = all.since(Some(before));
@@ -231,7 +234,7 @@ fn an_endpoint_says_at_how_many_envoys_it_is_out_and_goes_when_nobody_has_it() {
     all.begin(START + 3_000, 1_000);
     all.to_ask();
     for node in ["a", "b"] {
-        all.endpoints(&node.into(), &clusters("blue", &[("10.0.0.2", false, 9)])).unwrap();
+        all.endpoints(&node.into(), &clusters("blue", &[("10.0.0.2", false, 9)]));
     }
     all.end();
     assert!(all.since(Some(before)).changed.endpoints.is_empty());
@@ -250,7 +253,7 @@ fn of_many_services_those_are_asked_about_first_that_something_is_wrong_with() {
     }
     let mut seen = BTreeSet::new();
     for round in 0..4 {
-        all.numbers(&"a".into(), &text, (1, 1));
+        all.numbers(&"a".into(), Numbers::read(&text), (1, 1));
         let asked = all.to_ask();
         assert!(asked.len() <= SERVICES && (round == 0 || asked.contains(&port("s333"))));
         seen.extend(asked);
@@ -370,7 +373,7 @@ proptest! {
             for (node, counts) in nodes.iter().zip(counts) {
                 let used = services.iter().zip(counts).filter(|(_, n)| *n > 0);
                 let used: Vec<_> = used.map(|(service, n)| (*service, n, 0)).collect();
-                all.numbers(&Arc::from(*node), &numbers(&used), (1, 1));
+                all.numbers(&Arc::from(*node), Numbers::read(&numbers(&used)), (1, 1));
             }
             all.end();
             quick.take(all.since(quick.at));
