@@ -25,4 +25,5 @@ pub use frame::{
 };
 pub use input::{Input, Record};
 pub use item::{Item, View};
+pub use number::span;
 pub use select::{Scope, Selection, select};

@@ -97,13 +97,9 @@ pub fn render_aligned(
 }
 
 /// An age as kubectl writes it: `7s`, `3m`, `5h`, `12d`.
+#[expect(clippy::cast_precision_loss, reason = "nothing is so old")]
 pub fn age(seconds: i64) -> String {
-    match seconds.max(0) {
-        s if s < 120 => format!("{s}s"),
-        s if s < 2 * 3_600 => format!("{}m", s / 60),
-        s if s < 2 * 86_400 => format!("{}h", s / 3_600),
-        s => format!("{}d", s / 86_400),
-    }
+    contour_core::top::span(seconds.max(0) as f64)
 }
 
 #[cfg(test)]

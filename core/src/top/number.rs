@@ -58,7 +58,7 @@ pub(super) fn bytes(value: f64) -> String {
 }
 
 /// A duration in seconds, in its largest unit, as kubectl has ages: `45s`, `12m`, `5h`, `21d`.
-pub(super) fn span(seconds: f64) -> String {
+pub fn span(seconds: f64) -> String {
     let (sign, seconds) = if seconds < 0.0 { ("-", -seconds) } else { ("", seconds) };
     match seconds {
         s if s < 120.0 => format!("{sign}{s:.0}s"),

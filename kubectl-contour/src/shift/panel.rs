@@ -121,13 +121,8 @@ impl Panel {
     /// Gives the terminal back.
     pub fn close(self) {
         drop(self.tell);
-        // A read of a terminal that is gone may never come back.
-        let begun = Instant::now();
-        while !self.screen.is_finished() && begun.elapsed() < PARTING {
-            std::thread::sleep(FRAME / 5);
-        }
         // What was on the screen is gone with it; nothing is lost.
-        drop(leave());
+        drop(part(self.screen));
     }
 }
 
@@ -258,6 +253,22 @@ impl Painter {
         }
         Ok(())
     }
+}
+
+/// Waits for the thread that draws, and gives the terminal back if it does not: a read of a terminal
+/// that is gone may never come back.
+///
+/// # Errors
+/// What the thread ended with.
+pub fn part(screen: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    let begun = Instant::now();
+    while !screen.is_finished() {
+        if begun.elapsed() >= PARTING {
+            return leave();
+        }
+        std::thread::sleep(FRAME / 5);
+    }
+    screen.join().unwrap_or_else(|_panic| Err(io::Error::other("the screen has broken down")))
 }
 
 /// Gives the terminal to the shell until it lets this process go on. What drives a shift stands still

@@ -146,7 +146,6 @@ fn passing(why: String) -> Trouble {
 fn of_status(status: u16) -> Trouble {
     let why = match status {
         404 => "it is older than this program and has no /debug/observe for all".to_owned(),
-        429 | 503 => "it has as many who watch as it can bear, or is about to end".to_owned(),
         status => format!("it answers {status}"),
     };
     Trouble { why, lasting: status == 404 }

@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use contour_core::top::{Board, Frame, Input, Record};
-use contour_tui::terminal::{Screen, heard_by_top, leave, next};
+use contour_tui::terminal::{Screen, heard_by_top, next};
 use contour_tui::theme::{Theme, Tone};
 use contour_tui::top::{Effect, Event, Model, Options, update, view};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::away::{Away, export};
 use super::clock::Clock;
@@ -23,12 +23,10 @@ use super::show::Show;
 use super::tape::Tape;
 use crate::failure::{Failure, Kind};
 use crate::sandbox::signals::{INTERRUPTED, Signals};
-use crate::shift::panel::suspend;
+use crate::shift::panel::{part, suspend};
 
 /// How long a key may wait until what was heard meanwhile is drawn.
 const DRAWN: Duration = Duration::from_millis(50);
-/// How long the thread that draws may take to end.
-const PARTING: Duration = Duration::from_secs(1);
 /// How often the time is told.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -87,11 +85,9 @@ pub async fn run(setup: Setup, tape: Tape) -> Result<(), Failure> {
         shift,
         runtime: Handle::current(),
     };
-    let (over, is_over) = oneshot::channel();
-    std::thread::Builder::new()
+    let painter = std::thread::Builder::new()
         .name("screen".to_owned())
-        // Nobody may be left to be told.
-        .spawn(move || drop(over.send(painter.until_left(&heard))))
+        .spawn(move || painter.until_left(&heard))
         .map_err(|error| Failure::new(Kind::Error, format!("cannot start a thread: {error}")))?;
     let mut teller = Teller {
         board: Board::new(window),
@@ -105,15 +101,10 @@ pub async fn run(setup: Setup, tape: Tape) -> Result<(), Failure> {
         why = ended(&mut signals, &away) => Err(Failure::new(Kind::Interrupted, why)),
         () = teller.tell(tape, asked_for) => Ok(()),
     };
-    // Without anybody to hear of, the thread gives the terminal back and ends; but a read of a
-    // terminal that is gone may never come back.
+    // Without anybody to hear of, the thread gives the terminal back and ends.
     drop(teller);
-    let left = match timeout(PARTING, is_over).await {
-        Ok(left) => {
-            left.unwrap_or_else(|_panic| Err(io::Error::other("the screen has broken down")))
-        }
-        Err(_late) => leave(),
-    };
+    let left = tokio::task::spawn_blocking(move || part(painter)).await;
+    let left = left.unwrap_or_else(|error| Err(io::Error::other(error)));
     ended?;
     left.map_err(unusable)
 }
@@ -201,10 +192,8 @@ impl Teller {
     }
 
     fn frame(&mut self) {
-        let frame: Frame = tokio::task::block_in_place(|| {
-            let frame = self.board.frame(self.clock.now());
-            self.show.narrowed(&frame)
-        });
+        let frame: Frame =
+            tokio::task::block_in_place(|| self.show.narrow(self.board.frame(self.clock.now())));
         self.send(Event::Frame(Arc::new(frame)));
     }
 

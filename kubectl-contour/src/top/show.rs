@@ -58,8 +58,8 @@ impl Show {
     pub fn frame(&self, frame: &Frame) -> Result<Option<String>, Failure> {
         let text = match self.format {
             Format::Table | Format::Wide => self.table(frame),
-            Format::Json => serde_json::to_string_pretty(&self.narrowed(frame))?,
-            Format::Ndjson => serde_json::to_string(&self.narrowed(frame))?,
+            Format::Json => serde_json::to_string_pretty(&self.narrow(frame.clone()))?,
+            Format::Ndjson => serde_json::to_string(&self.narrow(frame.clone()))?,
             Format::Csv => self.values(frame),
             Format::Name => {
                 let keys = self.rows(frame).map(|item| plain(&item.key()).into_owned());
@@ -145,29 +145,29 @@ impl Show {
     }
 
     /// A frame with the rows that are asked for, and no others.
-    pub fn narrowed(&self, frame: &Frame) -> Frame {
+    pub fn narrow(&self, frame: Frame) -> Frame {
         let keep = |view: View| -> Vec<usize> {
-            if self.alone && view != self.view { Vec::new() } else { self.indices(frame, view) }
+            if self.alone && view != self.view { Vec::new() } else { self.indices(&frame, view) }
         };
+        let [routes, upstreams, endpoints, envoys, certificates, shifts, events] =
+            View::ALL.map(keep);
         Frame {
-            schema: frame.schema,
-            unix_millis: frame.unix_millis,
-            window_millis: frame.window_millis,
-            coverage: frame.coverage.clone(),
-            warnings: frame.warnings.clone(),
-            routes: rows(&frame.routes, keep(View::Routes)),
-            upstreams: rows(&frame.upstreams, keep(View::Upstreams)),
-            endpoints: rows(&frame.endpoints, keep(View::Endpoints)),
-            envoys: rows(&frame.envoys, keep(View::Envoys)),
-            certificates: rows(&frame.certificates, keep(View::Certificates)),
-            shifts: rows(&frame.shifts, keep(View::Shifts)),
-            events: rows(&frame.events, keep(View::Events)),
+            routes: rows(frame.routes, routes),
+            upstreams: rows(frame.upstreams, upstreams),
+            endpoints: rows(frame.endpoints, endpoints),
+            envoys: rows(frame.envoys, envoys),
+            certificates: rows(frame.certificates, certificates),
+            shifts: rows(frame.shifts, shifts),
+            events: rows(frame.events, events),
+            ..frame
         }
     }
 }
 
-fn rows<T: Clone>(all: &[T], keep: Vec<usize>) -> Vec<T> {
-    keep.into_iter().filter_map(|index| all.get(index).cloned()).collect()
+/// The rows of these indices, each of which is named once.
+fn rows<T>(all: Vec<T>, keep: Vec<usize>) -> Vec<T> {
+    let mut all: Vec<_> = all.into_iter().map(Some).collect();
+    keep.into_iter().filter_map(|index| all.get_mut(index)?.take()).collect()
 }
 
 /// A time as RFC 3339 has it, with milliseconds.
