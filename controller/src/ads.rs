@@ -20,6 +20,7 @@ mod kinds;
 mod message;
 mod node;
 mod registry;
+mod secret;
 mod server;
 mod services;
 mod session;
@@ -27,6 +28,7 @@ mod session;
 mod simulation;
 mod sotw;
 mod stream;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod client;
 pub mod envoy;
 pub mod feed;
+pub mod hello;
 pub mod helm;
 pub mod kubernetes;
 pub mod load;

@@ -182,6 +182,16 @@ impl Cache {
             .collect()
     }
 
+    /// The namespace that a resource comes from.
+    pub(super) fn owner(&self, key: &ResourceKey) -> Option<Arc<str>> {
+        self.slots.get(key.kind).get(&key.name)?.current.owner.clone()
+    }
+
+    /// Whether a resource is published.
+    pub(super) fn has(&self, kind: ResourceType, name: &str) -> bool {
+        self.slots.get(kind).contains_key(name)
+    }
+
     /// The shared text of a published name.
     pub(super) fn name(&self, kind: ResourceType, name: &str) -> Option<Arc<str>> {
         let (name, _) = self.slots.get(kind).get_key_value(name)?;

@@ -4,21 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use contour_core::xds::{Resource, ResourceKey, ResourceType, Version};
+use contour_core::xds::{Resource, ResourceKey, ResourceType, Version, gate};
 use tokio::sync::watch;
 
 use super::cache::{Cache, Desired, Group, Position, Step};
 use super::node::EnvoyVersion;
+use super::secret;
 
 /// Shared access to the [`Cache`]. Every method holds the lock for a look-up, never longer.
 pub(super) struct Catalog {
     cache: RwLock<Cache>,
     bell: watch::Sender<u64>,
+    /// What an Envoy's gate is sent before any certificate.
+    first_at_gate: Option<Arc<Resource>>,
 }
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { cache: RwLock::default(), bell: watch::Sender::new(0) }
+        Self {
+            cache: RwLock::default(),
+            bell: watch::Sender::new(0),
+            first_at_gate: secret::first_at_gate(),
+        }
     }
 }
 
@@ -43,6 +50,16 @@ impl Catalog {
             newer
         });
         result
+    }
+
+    /// What an Envoy's gate is sent before any certificate.
+    pub(super) fn first_at_gate(&self) -> Option<&Arc<Resource>> {
+        self.first_at_gate.as_ref()
+    }
+
+    /// Whether Envoys have a gate, at which certificates are shown before they are served.
+    pub(super) fn has_gate(&self) -> bool {
+        self.read().has(ResourceType::Listener, gate::LISTENER)
     }
 
     /// Resolves when the journal has moved.
@@ -104,6 +121,10 @@ impl Catalog {
         group: Group,
     ) -> Vec<(Arc<str>, Option<Version>)> {
         self.read().versions(kind, group)
+    }
+
+    pub(super) fn owner(&self, key: &ResourceKey) -> Option<Arc<str>> {
+        self.read().owner(key)
     }
 
     pub(super) fn name(&self, kind: ResourceType, name: &str) -> Option<Arc<str>> {

@@ -3,39 +3,35 @@
 use std::sync::Arc;
 
 use contour_core::xds::{Resource, ResourceType};
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-    Resource as WireResource,
+    DeltaDiscoveryResponse, DiscoveryResponse, Resource as WireResource,
 };
 use envoy_types::pb::google::protobuf::Any;
-use prost::Message;
 
+use super::secret::renamed;
+use super::wire::{DeltaRequest, WorldRequest};
 use super::{session, sotw};
 
 /// A delta request of a known type, without its node.
-pub(super) fn delta_request(
-    kind: ResourceType,
-    request: DeltaDiscoveryRequest,
-) -> session::Request {
+pub(super) fn delta_request(kind: ResourceType, request: DeltaRequest) -> session::Request {
     session::Request {
         kind,
-        subscribe: request.resource_names_subscribe,
-        unsubscribe: request.resource_names_unsubscribe,
-        initial_versions: request.initial_resource_versions,
-        nonce: request.response_nonce,
-        error: request.error_detail.map(|status| status.message),
+        subscribe: request.subscribe,
+        unsubscribe: request.unsubscribe,
+        initial_versions: request.initial_versions,
+        nonce: request.nonce,
+        error: request.error,
     }
 }
 
 /// A state-of-the-world request of a known type, without its node.
-pub(super) fn sotw_request(kind: ResourceType, request: DiscoveryRequest) -> sotw::Request {
+pub(super) fn sotw_request(kind: ResourceType, request: WorldRequest) -> sotw::Request {
     sotw::Request {
         kind,
-        names: request.resource_names,
-        version: request.version_info,
-        nonce: request.response_nonce,
-        error: request.error_detail.map(|status| status.message),
+        names: request.names,
+        version: request.version,
+        nonce: request.nonce,
+        error: request.error,
     }
 }
 
@@ -75,22 +71,11 @@ fn body(name: &Arc<str>, resource: &Resource) -> Any {
     Any { type_url: resource.key.kind.type_url().to_owned(), value }
 }
 
-/// The body of a secret under the name in which it was asked for: Envoy refuses one that is
-/// called otherwise.
-fn renamed(name: &str, resource: &Resource) -> Vec<u8> {
-    match Secret::decode(resource.body.as_ref()) {
-        Ok(mut secret) => {
-            name.clone_into(&mut secret.name);
-            secret.encode_to_vec()
-        }
-        // Only secrets are renamed, and their bodies are made by us.
-        Err(_) => resource.body.to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use contour_core::xds::ResourceKey;
+    use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+    use prost::Message as _;
 
     use super::*;
 

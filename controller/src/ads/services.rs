@@ -1,32 +1,27 @@
 //! The gRPC services of xDS, all of them the same streams.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
 use contour_core::xds::ResourceType;
-use envoy_types::pb::envoy::service::cluster::v3::cluster_discovery_service_server as cds;
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server as ads;
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_server as eds;
-use envoy_types::pb::envoy::service::listener::v3::listener_discovery_service_server as lds;
-use envoy_types::pb::envoy::service::route::v3::route_discovery_service_server as rds;
-use envoy_types::pb::envoy::service::route::v3::scoped_routes_discovery_service_server as srds;
-use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server as sds;
 use envoy_types::pb::envoy::service::status::v3::client_status_discovery_service_server as csds;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::service::Routes;
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::Ads;
 use super::session::Session;
 use super::sotw::Sotw;
-use super::stream::{Responses, open};
+use super::stream::{Responses, Wire, open};
+use super::wire::Codec;
 
-/// The first request of a reconnecting Envoy names everything it holds (Envoy #46072).
-const MAX_REQUEST_BYTES: usize = 64 * 1_024 * 1_024;
-
-type Delta = Request<Streaming<DeltaDiscoveryRequest>>;
-type World = Request<Streaming<DiscoveryRequest>>;
-type Answer<T> = Result<Response<T>, Status>;
+/// The first request of a reconnecting Envoy names everything it holds (Envoy #46072), and all that
+/// its clients asked for while no controller answered.
+const REQUEST_BYTES_MAX: usize = 256 * 1_024 * 1_024;
 
 /// Every service.
 #[derive(Clone)]
@@ -45,93 +40,159 @@ impl Services {
     }
 
     pub(super) fn routes(self) -> Routes {
-        /// A service with room for large requests.
-        macro_rules! served {
-            ($service:path) => {{
-                use $service as Service;
-                Service::new(self.clone()).max_decoding_message_size(MAX_REQUEST_BYTES)
-            }};
-        }
-        Routes::new(served!(ads::AggregatedDiscoveryServiceServer))
-            .add_service(served!(cds::ClusterDiscoveryServiceServer))
-            .add_service(served!(eds::EndpointDiscoveryServiceServer))
-            .add_service(served!(lds::ListenerDiscoveryServiceServer))
-            .add_service(served!(rds::RouteDiscoveryServiceServer))
-            .add_service(served!(srds::ScopedRoutesDiscoveryServiceServer))
-            .add_service(served!(sds::SecretDiscoveryServiceServer))
-            .add_service(served!(csds::ClientStatusDiscoveryServiceServer))
+        let client_status = csds::ClientStatusDiscoveryServiceServer::new(self.clone())
+            .max_decoding_message_size(REQUEST_BYTES_MAX);
+        Routes::new(client_status)
+            .add_service(self.discovery::<Aggregated>())
+            .add_service(self.discovery::<Clusters>())
+            .add_service(self.discovery::<Endpoints>())
+            .add_service(self.discovery::<Listeners>())
+            .add_service(self.discovery::<RouteConfigurations>())
+            .add_service(self.discovery::<ScopedRoutes>())
+            .add_service(self.discovery::<Secrets>())
     }
 
-    fn delta(
-        &self,
-        only: Option<ResourceType>,
-        request: Delta,
-    ) -> Response<Responses<DeltaDiscoveryResponse>> {
-        Response::new(open::<Session>(&self.server, only, &self.shutdown, request))
-    }
-
-    fn world(
-        &self,
-        only: Option<ResourceType>,
-        request: World,
-    ) -> Response<Responses<DiscoveryResponse>> {
-        Response::new(open::<Sotw>(&self.server, only, &self.shutdown, request))
+    fn discovery<A: Api>(&self) -> Discovery<A> {
+        Discovery { services: self.clone(), api: PhantomData }
     }
 }
 
-#[async_trait]
-impl ads::AggregatedDiscoveryService for Services {
-    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
-    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
-
-    async fn stream_aggregated_resources(
-        &self,
-        request: World,
-    ) -> Answer<Self::StreamAggregatedResourcesStream> {
-        Ok(self.world(None, request))
-    }
-
-    async fn delta_aggregated_resources(
-        &self,
-        request: Delta,
-    ) -> Answer<Self::DeltaAggregatedResourcesStream> {
-        Ok(self.delta(None, request))
-    }
+/// A discovery service: its name, its methods, and the one type that it serves, if not all.
+trait Api: Send + Sync + 'static {
+    const SERVICE: &'static str;
+    const WORLD: &'static str;
+    const DELTA: &'static str;
+    const ONLY: Option<ResourceType>;
 }
 
-/// Implements the service of one type.
-macro_rules! single_type {
-    ($service:path, $kind:expr, $world:ident: $World:ident, $delta:ident: $Delta:ident, $fetch:ident) => {
-        #[async_trait]
-        impl $service for Services {
-            type $World = Responses<DiscoveryResponse>;
-            type $Delta = Responses<DeltaDiscoveryResponse>;
-
-            async fn $world(&self, request: World) -> Answer<Self::$World> {
-                Ok(self.world(Some($kind), request))
-            }
-
-            async fn $delta(&self, request: Delta) -> Answer<Self::$Delta> {
-                Ok(self.delta(Some($kind), request))
-            }
-
-            async fn $fetch(&self, _: Request<DiscoveryRequest>) -> Answer<DiscoveryResponse> {
-                Err(Status::unimplemented("open a stream: single fetches are not served"))
-            }
+macro_rules! api {
+    ($name:ident, $service:literal, $world:literal, $delta:literal, $only:expr) => {
+        struct $name;
+        impl Api for $name {
+            const SERVICE: &'static str = concat!("envoy.service.", $service);
+            const WORLD: &'static str = concat!("/envoy.service.", $service, "/", $world);
+            const DELTA: &'static str = concat!("/envoy.service.", $service, "/", $delta);
+            const ONLY: Option<ResourceType> = $only;
         }
     };
 }
 
-single_type!(cds::ClusterDiscoveryService, ResourceType::Cluster,
-    stream_clusters: StreamClustersStream, delta_clusters: DeltaClustersStream, fetch_clusters);
-single_type!(eds::EndpointDiscoveryService, ResourceType::Endpoint,
-    stream_endpoints: StreamEndpointsStream, delta_endpoints: DeltaEndpointsStream, fetch_endpoints);
-single_type!(lds::ListenerDiscoveryService, ResourceType::Listener,
-    stream_listeners: StreamListenersStream, delta_listeners: DeltaListenersStream, fetch_listeners);
-single_type!(rds::RouteDiscoveryService, ResourceType::Route,
-    stream_routes: StreamRoutesStream, delta_routes: DeltaRoutesStream, fetch_routes);
-single_type!(srds::ScopedRoutesDiscoveryService, ResourceType::ScopedRoute,
-    stream_scoped_routes: StreamScopedRoutesStream, delta_scoped_routes: DeltaScopedRoutesStream,
-    fetch_scoped_routes);
-single_type!(sds::SecretDiscoveryService, ResourceType::Secret,
-    stream_secrets: StreamSecretsStream, delta_secrets: DeltaSecretsStream, fetch_secrets);
+api!(
+    Aggregated,
+    "discovery.v3.AggregatedDiscoveryService",
+    "StreamAggregatedResources",
+    "DeltaAggregatedResources",
+    None
+);
+api!(
+    Clusters,
+    "cluster.v3.ClusterDiscoveryService",
+    "StreamClusters",
+    "DeltaClusters",
+    Some(ResourceType::Cluster)
+);
+api!(
+    Endpoints,
+    "endpoint.v3.EndpointDiscoveryService",
+    "StreamEndpoints",
+    "DeltaEndpoints",
+    Some(ResourceType::Endpoint)
+);
+api!(
+    Listeners,
+    "listener.v3.ListenerDiscoveryService",
+    "StreamListeners",
+    "DeltaListeners",
+    Some(ResourceType::Listener)
+);
+api!(
+    RouteConfigurations,
+    "route.v3.RouteDiscoveryService",
+    "StreamRoutes",
+    "DeltaRoutes",
+    Some(ResourceType::Route)
+);
+api!(
+    ScopedRoutes,
+    "route.v3.ScopedRoutesDiscoveryService",
+    "StreamScopedRoutes",
+    "DeltaScopedRoutes",
+    Some(ResourceType::ScopedRoute)
+);
+api!(
+    Secrets,
+    "secret.v3.SecretDiscoveryService",
+    "StreamSecrets",
+    "DeltaSecrets",
+    Some(ResourceType::Secret)
+);
+
+/// The service of an [`Api`]. The generated ones end a stream at the first text that is no UTF-8.
+struct Discovery<A> {
+    services: Services,
+    api: PhantomData<A>,
+}
+
+impl<A> Clone for Discovery<A> {
+    fn clone(&self) -> Self {
+        Self { services: self.services.clone(), api: PhantomData }
+    }
+}
+
+impl<A: Api> NamedService for Discovery<A> {
+    const NAME: &'static str = A::SERVICE;
+}
+
+impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let services = self.services.clone();
+        let path = request.uri().path();
+        if path == A::WORLD {
+            Box::pin(services.stream::<Sotw>(A::ONLY, request))
+        } else if path == A::DELTA {
+            Box::pin(services.stream::<Session>(A::ONLY, request))
+        } else {
+            let status = Status::unimplemented("open a stream: single fetches are not served");
+            Box::pin(async { Ok(status.into_http()) })
+        }
+    }
+}
+
+impl Services {
+    async fn stream<S: Wire>(
+        self,
+        only: Option<ResourceType>,
+        request: http::Request<Body>,
+    ) -> Result<http::Response<Body>, Infallible> {
+        let codec = Codec::<S::Request, S::Response>::default();
+        let mut grpc = Grpc::new(codec).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let method = Method { services: self, only, wire: PhantomData::<S> };
+        Ok(grpc.streaming(method, request).await)
+    }
+}
+
+/// The one method that a call is for.
+struct Method<S> {
+    services: Services,
+    only: Option<ResourceType>,
+    wire: PhantomData<S>,
+}
+
+impl<S: Wire> StreamingService<S::Request> for Method<S> {
+    type Response = S::Response;
+    type ResponseStream = Responses<S::Response>;
+    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<S::Request>>) -> Self::Future {
+        let Services { server, shutdown } = &self.services;
+        std::future::ready(Ok(Response::new(open::<S>(server, self.only, shutdown, request))))
+    }
+}

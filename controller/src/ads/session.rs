@@ -8,12 +8,18 @@
 //! refused. A refused version is parked. A resource goes after those it requires, removals after
 //! the additions of their revision; neither waits longer than [`PATIENCE`].
 //!
+//! *Fairness.* Namespaces take turns, and no more is under way than Envoy works off in a moment,
+//! so that a change of one does not wait for all that another one changes.
+//!
 //! *Cost.* A change costs what it changes, whatever the number of resources.
 
+mod gate;
 mod holding;
 mod ledger;
+mod pace;
 mod reply;
 mod sending;
+mod turns;
 mod waiting;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +33,7 @@ use super::catalog::Catalog;
 use super::kinds::PerType;
 use super::node::Node;
 use super::{Event, HeldState, RejectedView, Settings, TypeView};
+use gate::Gate;
 pub(super) use holding::STEP;
 use holding::{Age, Endpoints, Holding, Place};
 use ledger::Ledger;
@@ -73,6 +80,7 @@ pub(super) struct Session {
     batch_bytes: usize,
     types: PerType<Holding>,
     endpoints: Endpoints,
+    gate: Gate,
     /// Position in the journal; 0 until something is published.
     sequence: u64,
     ledger: Ledger,
@@ -111,6 +119,7 @@ impl Session {
             batch_bytes: settings.batch_bytes,
             types: PerType::default(),
             endpoints: Endpoints::default(),
+            gate: Gate::default(),
             sequence: 0,
             ledger: Ledger::default(),
             waiting: Waiting::default(),
@@ -135,12 +144,18 @@ impl Session {
         for name in &request.subscribe {
             if name == "*" {
                 self.types.get_mut(kind).wildcard = true;
+            } else if gate::is_gate(kind, name) {
+                self.open_gate(view);
             } else {
                 self.subscribe(kind, name, first, view);
             }
         }
         for name in &request.unsubscribe {
-            self.unsubscribe(kind, name, now);
+            if gate::is_gate(kind, name) {
+                self.gate.close();
+            } else {
+                self.unsubscribe(kind, name, now);
+            }
         }
         let asks_for_all = request.subscribe.iter().any(|n| n == "*");
         if self.types.get(kind).wildcard && (first || asks_for_all) {
@@ -159,7 +174,7 @@ impl Session {
         self.types.get_mut(kind).wildcard |= wildcard;
         let named: std::collections::HashSet<_> = request.subscribe.iter().collect();
         for (name, version) in &request.initial_versions {
-            if wildcard || named.contains(name) {
+            if (wildcard || named.contains(name)) && !gate::is_gate(kind, name) {
                 // A version that is not ours cannot equal one of ours either.
                 let ours = Version::parse(version);
                 let version = ours.unwrap_or_else(|| Version::of(version.as_bytes()));
@@ -232,7 +247,16 @@ impl Session {
     }
 
     fn drop_name(&mut self, kind: ResourceType, name: Arc<str>, now: Instant) {
-        self.types.get_mut(kind).drop_name(&name);
+        let holding = self.types.get_mut(kind);
+        let refused = holding.parked.remove(&name);
+        holding.drop_name(&name);
+        if kind == ResourceType::Secret {
+            self.gate.forget(&name);
+            // Envoy no longer asks for a certificate that it refused, which stays refused.
+            if let Some(refused) = refused.filter(|_| source(kind, &name).name == name) {
+                holding.parked.insert(Arc::clone(&name), refused);
+            }
+        }
         self.settle(&ResourceKey::new(kind, name), now);
     }
 
@@ -288,6 +312,10 @@ impl Session {
             holding.entries.entry(Arc::clone(&key.name)).or_default();
         }
         let known = holding.entries.contains_key(&key.name);
+        if !known {
+            // A certificate that was refused, and is another one now.
+            holding.parked.remove(&key.name);
+        }
         if !known && key.kind == ResourceType::Route {
             // Envoy asks for a new host's routes when it has got the scope.
             let scopes = self.types.get(ResourceType::ScopedRoute).seen;
@@ -346,6 +374,9 @@ impl Session {
     /// Does what is due.
     pub(super) fn tick(&mut self, now: Instant) {
         self.ledger.tick(now);
+        for name in self.gate.expire(now) {
+            self.types.get_mut(ResourceType::Secret).requeue_from(Place::Blocked, &name);
+        }
         for key in self.waiting.expire(now) {
             self.types.get_mut(key.kind).requeue_from(Place::Blocked, &key.name);
         }
@@ -363,9 +394,10 @@ impl Session {
         let deferred = self.deferred.front().map(|(deadline, _)| *deadline);
         let types = self.types.iter().flat_map(|(_, holding)| {
             let removal = holding.removals.front().map(|r| r.since + PATIENCE);
-            [removal, holding.window_deadline()]
+            let bulk = holding.bulk_deadline().filter(|_| self.has_pending());
+            [removal, holding.window_deadline(), bulk]
         });
-        let own = [deferred, self.waiting.deadline(), self.ledger.deadline()];
+        let own = [deferred, self.waiting.deadline(), self.gate.deadline(), self.ledger.deadline()];
         own.into_iter().chain(types).flatten().min()
     }
 

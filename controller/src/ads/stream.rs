@@ -8,9 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use contour_core::xds::{ResourceKey, ResourceType, Version};
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,6 +22,7 @@ use super::node::Node;
 use super::registry::{Observe, Peer};
 use super::session::Session;
 use super::sotw::Sotw;
+use super::wire::{DeltaRequest, Incoming, WorldRequest};
 use super::{Ads, Event, HeldState, Protocol, RejectedView, Settings, TypeView, message};
 
 /// A client that takes nothing for so long is cut off; it may come back.
@@ -42,8 +41,8 @@ pub(super) type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Se
 /// One of the two protocols, between a session and the wire.
 pub(super) trait Wire: Send + Sized + 'static {
     const PROTOCOL: Protocol;
-    type Request: Send;
-    type Response: Send;
+    type Request: Incoming;
+    type Response: prost::Message + Default + 'static;
 
     fn start(node: Arc<Node>, group: Group, settings: &Settings) -> Self;
     /// The type URL and the node of a request.
@@ -107,7 +106,7 @@ macro_rules! same_methods {
 
 impl Wire for Session {
     const PROTOCOL: Protocol = Protocol::Delta;
-    type Request = DeltaDiscoveryRequest;
+    type Request = DeltaRequest;
     type Response = DeltaDiscoveryResponse;
 
     fn start(node: Arc<Node>, group: Group, settings: &Settings) -> Self {
@@ -142,7 +141,7 @@ impl Wire for Session {
 
 impl Wire for Sotw {
     const PROTOCOL: Protocol = Protocol::Sotw;
-    type Request = DiscoveryRequest;
+    type Request = WorldRequest;
     type Response = DiscoveryResponse;
 
     fn start(node: Arc<Node>, group: Group, _: &Settings) -> Self {

@@ -186,7 +186,8 @@ impl Pipeline {
         }
         let users = Users { cluster: Arc::clone(cluster), hosts: BTreeSet::from([fqdn.clone()]) };
         self.shared.users.insert(key.clone(), users);
-        self.publish(key, Some(Arc::new(xds::cluster(cluster))), batch);
+        let resource = xds::cluster(cluster).owned_by(&cluster.service.namespace);
+        self.publish(key, Some(Arc::new(resource)), batch);
         let count = self.shared.endpoints.entry(cluster.endpoints.clone()).or_insert(0);
         *count += 1;
         if *count == 1 {
@@ -231,7 +232,7 @@ impl Pipeline {
         let reader = Reader::new(&self.store);
         let ResolvedEndpoints { endpoints, diagnostics } = resolve::endpoints(&reader, name);
         self.dependencies.record(&unit, reader.into_facts());
-        let resource = xds::endpoints(&endpoints);
+        let resource = xds::endpoints(&endpoints).owned_by(&name.service.namespace);
         self.publish(&resource.key.clone(), Some(Arc::new(resource)), batch);
         let old = match self.values.insert(unit, UnitValue::Endpoints(diagnostics.clone())) {
             Some(UnitValue::Endpoints(old)) => old,
@@ -373,21 +374,26 @@ fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue 
             ..HostValue::default()
         };
     };
+    let root = reader.claims(fqdn).first().map(|root| Arc::clone(&root.namespace));
+    let owned = |resource: Resource| match &root {
+        Some(namespace) => Arc::new(resource.owned_by(namespace)),
+        None => Arc::new(resource),
+    };
     let mut resources = Vec::new();
     let mut clusters = BTreeMap::new();
     if let Some(routes) = &host.http {
         gather(routes, &mut clusters);
-        resources.extend(xds::routes(Side::Http, fqdn, routes).map(Arc::new));
+        resources.extend(xds::routes(Side::Http, fqdn, routes).map(owned));
     }
     match &host.tls {
         Some(Tls::Https { certificate, routes, .. }) => {
             gather(routes, &mut clusters);
-            resources.extend(xds::routes(Side::Https, fqdn, routes).map(Arc::new));
-            resources.push(Arc::new(xds::secret(fqdn, certificate)));
+            resources.extend(xds::routes(Side::Https, fqdn, routes).map(owned));
+            resources.push(owned(xds::secret(fqdn, certificate)));
         }
         Some(Tls::Terminate { certificate, destinations, .. }) => {
             gather_destinations(destinations, &mut clusters);
-            resources.push(Arc::new(xds::secret(fqdn, certificate)));
+            resources.push(owned(xds::secret(fqdn, certificate)));
         }
         Some(Tls::Passthrough { destinations }) => gather_destinations(destinations, &mut clusters),
         None => {}

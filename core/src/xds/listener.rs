@@ -16,8 +16,8 @@ use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use super::resource::{Resource, ResourceKey, ResourceType};
 use super::tls::Alpn;
 use super::{
-    ADMIN_CLUSTER, HTTP_LISTENER, HTTPS_LISTENER, STATS_LISTENER, Side, accesslog, cluster, http,
-    proto, tls,
+    ADMIN_CLUSTER, HTTP_LISTENER, HTTPS_LISTENER, STATS_LISTENER, Side, accesslog, cluster, gate,
+    http, proto, sni, tls,
 };
 use crate::ir::{Destination, Tls, TlsProfile};
 use crate::name::Fqdn;
@@ -75,6 +75,9 @@ impl Chain {
 pub fn listeners<'a>(options: &Options, chains: impl Iterator<Item = &'a Chain>) -> Vec<Resource> {
     let mut listeners = vec![http_listener(options)];
     listeners.extend(https_listener(options, chains));
+    if options.tls_layout == TlsLayout::OnDemand {
+        listeners.push(gate::listener(&options.tls));
+    }
     listeners.extend(options.stats.as_ref().map(stats_listener));
     listeners
 }
@@ -137,37 +140,42 @@ fn https_listener<'a>(
     options: &Options,
     chains: impl Iterator<Item = &'a Chain>,
 ) -> Option<Resource> {
-    let mut by_profile: BTreeMap<TlsProfile, Vec<String>> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, Vec<Fqdn>> = BTreeMap::new();
+    let mut profiles = BTreeSet::new();
     let mut requires = BTreeSet::new();
     let mut filter_chains = Vec::new();
     let alpn = Alpn::Http(options.http_rules.versions);
     for chain in chains {
-        match (&chain.kind, options.tls_layout) {
+        let filter_chain = match (&chain.kind, options.tls_layout) {
             (ChainKind::Https(profile), TlsLayout::OnDemand) => {
-                by_profile.entry(*profile).or_default().push(chain.fqdn.to_string());
+                profiles.insert(*profile);
+                let name = profile_chain_name(*profile).to_owned();
+                hosts.entry(name).or_default().push(chain.fqdn.clone());
+                continue;
             }
             (ChainKind::Https(profile), TlsLayout::PerHost) => {
                 let socket = tls::host_socket(&chain.fqdn, *profile, alpn, &options.tls);
                 let manager = http::connection_manager(Side::Https, options);
-                filter_chains.push(host_chain(&chain.fqdn, vec![manager], Some(socket)));
+                host_chain(&chain.fqdn, vec![manager], Some(socket))
             }
             (ChainKind::Terminate(profile, destinations), _) => {
                 let socket = tls::host_socket(&chain.fqdn, *profile, Alpn::Tcp, &options.tls);
                 let proxy = tcp_proxy(destinations, options, &mut requires);
-                filter_chains.push(host_chain(&chain.fqdn, vec![proxy], Some(socket)));
+                host_chain(&chain.fqdn, vec![proxy], Some(socket))
             }
             (ChainKind::Passthrough(destinations), _) => {
                 let proxy = tcp_proxy(destinations, options, &mut requires);
-                filter_chains.push(host_chain(&chain.fqdn, vec![proxy], None));
+                host_chain(&chain.fqdn, vec![proxy], None)
             }
-        }
+        };
+        hosts.insert(filter_chain.name.clone(), vec![chain.fqdn.clone()]);
+        filter_chains.push(filter_chain);
     }
-    if options.tls_layout == TlsLayout::OnDemand {
-        let mut profiles: Vec<_> = by_profile.into_iter().collect();
-        profiles.push((TlsProfile::default(), Vec::new()));
-        filter_chains.extend(
-            profiles.into_iter().map(|(profile, names)| profile_chain(options, profile, names)),
-        );
+    let default = profile_chain_name(TlsProfile::default());
+    let others = (options.tls_layout == TlsLayout::OnDemand).then_some(default);
+    if others.is_some() {
+        profiles.insert(TlsProfile::default());
+        filter_chains.extend(profiles.into_iter().map(|profile| profile_chain(options, profile)));
     }
     if filter_chains.is_empty() {
         return None;
@@ -180,6 +188,7 @@ fn https_listener<'a>(
     let message = listener::Listener {
         name: HTTPS_LISTENER.to_owned(),
         filter_chains,
+        filter_chain_matcher: Some(sni::matcher(&hosts, others)),
         listener_filters,
         ..socket(&options.https, &options.downstream)
     };
@@ -187,20 +196,18 @@ fn https_listener<'a>(
     Some(proto::resource(key, &message, requires.into_iter().collect()))
 }
 
-/// The chain of a profile: of the hosts named, or of every other host.
-fn profile_chain(
-    options: &Options,
-    profile: TlsProfile,
-    server_names: Vec<String>,
-) -> listener::FilterChain {
-    let alpn = Alpn::Http(options.http_rules.versions);
-    let name = match profile.minimum_version {
+/// The name of the chain that all hosts of a profile share.
+fn profile_chain_name(profile: TlsProfile) -> &'static str {
+    match profile.minimum_version {
         crate::ir::TlsVersion::V1_2 => "tls-1.2",
         crate::ir::TlsVersion::V1_3 => "tls-1.3",
-    };
+    }
+}
+
+fn profile_chain(options: &Options, profile: TlsProfile) -> listener::FilterChain {
+    let alpn = Alpn::Http(options.http_rules.versions);
     listener::FilterChain {
-        name: name.to_owned(),
-        filter_chain_match: Some(chain_match(server_names)),
+        name: profile_chain_name(profile).to_owned(),
         filters: vec![http::connection_manager(Side::Https, options)],
         transport_socket: Some(tls::on_demand_socket(profile, alpn, &options.tls)),
         transport_socket_connect_timeout: Some(proto::seconds(HANDSHAKE_TIMEOUT_SECONDS)),
@@ -211,23 +218,14 @@ fn profile_chain(
 fn host_chain(
     fqdn: &Fqdn,
     filters: Vec<listener::Filter>,
-    transport_socket: Option<envoy_types::pb::envoy::config::core::v3::TransportSocket>,
+    transport_socket: Option<core::TransportSocket>,
 ) -> listener::FilterChain {
     listener::FilterChain {
         name: format!("host/{fqdn}"),
-        filter_chain_match: Some(chain_match(vec![fqdn.to_string()])),
         filters,
         transport_socket,
         transport_socket_connect_timeout: Some(proto::seconds(HANDSHAKE_TIMEOUT_SECONDS)),
         ..listener::FilterChain::default()
-    }
-}
-
-fn chain_match(server_names: Vec<String>) -> listener::FilterChainMatch {
-    listener::FilterChainMatch {
-        server_names,
-        transport_protocol: "tls".to_owned(),
-        ..listener::FilterChainMatch::default()
     }
 }
 

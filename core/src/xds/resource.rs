@@ -147,13 +147,22 @@ pub struct Resource {
     /// RouteConfiguration or Listener names, or that the RouteConfiguration behind a scope names.
     /// A session sends this one only after those (make before break).
     pub requires: Arc<[ResourceKey]>,
+    /// The namespace whose objects it comes from, if it is one: namespaces take turns when much
+    /// waits for an Envoy. No part of the version.
+    pub owner: Option<Arc<str>>,
 }
 
 impl Resource {
     /// Makes a resource of an encoded message.
     pub fn new(key: ResourceKey, body: Vec<u8>, requires: Vec<ResourceKey>) -> Self {
         let version = Version::of(&body);
-        Self { key, version, body: body.into(), requires: requires.into() }
+        Self { key, version, body: body.into(), requires: requires.into(), owner: None }
+    }
+
+    /// The resource as one of a namespace.
+    #[must_use]
+    pub fn owned_by(self, namespace: &Arc<str>) -> Self {
+        Self { owner: Some(Arc::clone(namespace)), ..self }
     }
 }
 

@@ -95,9 +95,18 @@ pub(super) fn host_socket(
     alpn: Alpn,
     rules: &TlsRules,
 ) -> core::TransportSocket {
-    let mut common = common(profile, alpn, rules);
+    named_socket(fqdn.as_str(), common(profile, alpn, rules))
+}
+
+/// TLS that nobody can speak, in which certificates are shown under `secret`.
+pub(super) fn gate_socket(secret: &str, rules: &TlsRules) -> core::TransportSocket {
+    let alpn = Alpn::Http(HttpVersions::Both);
+    named_socket(secret, common(TlsProfile::default(), alpn, rules))
+}
+
+fn named_socket(secret: &str, mut common: tls::CommonTlsContext) -> core::TransportSocket {
     common.tls_certificate_sds_secret_configs =
-        vec![tls::SdsSecretConfig { name: fqdn.to_string(), sds_config: Some(proto::ads()) }];
+        vec![tls::SdsSecretConfig { name: secret.to_owned(), sds_config: Some(proto::ads()) }];
     socket(&tls::DownstreamTlsContext {
         common_tls_context: Some(common),
         ..tls::DownstreamTlsContext::default()

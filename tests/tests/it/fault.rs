@@ -4,6 +4,8 @@
 mod continuity;
 #[path = "fault/envoys.rs"]
 mod envoys;
+#[path = "fault/handshakes.rs"]
+mod handshakes;
 #[path = "fault/input.rs"]
 mod input;
 #[path = "fault/peers.rs"]

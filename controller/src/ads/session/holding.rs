@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use contour_core::xds::Version;
 
+use super::pace::Pace;
+use super::turns::Turns;
 use crate::ads::{TypeView, digest};
 
 /// Responses of one type that may be unacknowledged at a time.
@@ -15,6 +17,8 @@ const WINDOW: usize = 32;
 const WINDOW_AGE: Duration = Duration::from_secs(5);
 /// Unacknowledged responses of one type beyond which nothing more is sent, whatever their age.
 const WINDOW_LIMIT: usize = 1_024;
+/// After this an unacknowledged response with much in it no longer keeps others back.
+const BULK_AGE: Duration = Duration::from_secs(1);
 /// Names asked for that do not exist and are remembered. Clients of Envoy choose them (SNI).
 const ABSENT_LIMIT: usize = 10_000;
 
@@ -36,7 +40,8 @@ pub(super) struct Holding {
     pub(super) spellings: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// All of those, oldest first.
     spelled: VecDeque<Arc<str>>,
-    pub(super) pending: VecDeque<Arc<str>>,
+    pub(super) pending: Turns,
+    pub(super) pace: Pace,
     /// Parts of refused batches, to be sent each in a response of its own.
     pub(super) retries: VecDeque<Vec<Arc<str>>>,
     /// Names to be answered with "does not exist".
@@ -141,6 +146,8 @@ pub(super) struct Sent {
     pub(super) purpose: Purpose,
     pub(super) items: Vec<(Arc<str>, Option<Version>)>,
     pub(super) at: Instant,
+    /// One of many, of which few are under way at a time.
+    pub(super) bulk: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +158,8 @@ pub(super) enum Purpose {
     Removal,
     /// "Does not exist", or an empty first response.
     Answer,
+    /// A certificate at the gate; without an item, one of our own.
+    Probe,
 }
 
 /// The newest version of a resource, which this Envoy refused or is spared.
@@ -186,6 +195,21 @@ impl Holding {
         }
         let young = self.outstanding.values().rev().nth(WINDOW - 1)?;
         Some(young.at + WINDOW_AGE)
+    }
+
+    /// Responses with much in them that Envoy probably works on.
+    pub(super) fn bulk_under_way(&self, now: Instant) -> usize {
+        self.bulk().filter(|at| *at + BULK_AGE > now).count()
+    }
+
+    /// When the next of those no longer counts.
+    pub(super) fn bulk_deadline(&self) -> Option<Instant> {
+        self.bulk().min().map(|at| at + BULK_AGE)
+    }
+
+    fn bulk(&self) -> impl Iterator<Item = Instant> {
+        let newest = self.outstanding.values().rev().take(WINDOW);
+        newest.filter(|sent| sent.bulk).map(|sent| sent.at)
     }
 
     /// What Envoy has, as numbers.
@@ -229,7 +253,7 @@ impl Holding {
             Place::Pending | Place::Deferred | Place::Retrying => {}
             Place::Idle | Place::Blocked | Place::Removing => {
                 entry.place = Place::Pending;
-                self.pending.push_back(Arc::clone(name));
+                self.pending.push(Arc::clone(name));
             }
         }
         true
@@ -239,7 +263,7 @@ impl Holding {
     pub(super) fn requeue_from(&mut self, place: Place, name: &Arc<str>) {
         if let Some(entry) = self.entries.get_mut(name).filter(|e| e.place == place) {
             entry.place = Place::Pending;
-            self.pending.push_back(Arc::clone(name));
+            self.pending.push(Arc::clone(name));
         }
     }
 

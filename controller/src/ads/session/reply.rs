@@ -31,6 +31,7 @@ impl Session {
             (Some(message), Purpose::Update) => {
                 self.refused(kind, &sent, message, view);
             }
+            (error, Purpose::Probe) => self.probed(&sent, error, view),
             (error, Purpose::Removal | Purpose::Answer) => {
                 if let Some(message) = error {
                     // There is nothing better to send than that these do not exist.
@@ -46,7 +47,13 @@ impl Session {
         let keys: Vec<_> = keys.collect();
         let items = keys.iter().map(|(name, version)| (name, *version));
         view.catalog.acknowledge(kind, self.group, items);
-        self.types.get_mut(kind).acknowledged = Some(view.now);
+        let most = self.batch_resources;
+        let holding = self.types.get_mut(kind);
+        holding.acknowledged = Some(view.now);
+        if sent.bulk {
+            let elapsed = view.now.saturating_duration_since(sent.at);
+            holding.pace.answered(elapsed, sent.items.len(), most);
+        }
         let age = self.age(view.now);
         for (name, version) in &sent.items {
             let holding = self.types.get_mut(kind);
@@ -79,6 +86,9 @@ impl Session {
             self.types.get_mut(kind).land(name, sent.nonce);
             let parked = Parked { version: *version, message: message.into(), own: true };
             self.park(kind, name, parked, view);
+            if kind == ResourceType::Secret {
+                self.withdraw_refused(&sent.items);
+            }
             if self.types.get(kind).is_quiet(name) {
                 self.settle(&ResourceKey::new(kind, Arc::clone(name)), view.now);
             }
@@ -86,6 +96,10 @@ impl Session {
         }
         tracing::info!(node = %self.node.id, %kind, resources = sent.items.len(), message,
             "Envoy refused a batch, taking it apart");
+        if kind == ResourceType::Secret {
+            self.withdraw_refused(&sent.items);
+            return;
+        }
         let holding = self.types.get_mut(kind);
         let mut suspects = Vec::with_capacity(sent.items.len());
         for (name, _) in &sent.items {
@@ -105,7 +119,13 @@ impl Session {
     }
 
     /// Takes Envoy's refusal of a resource that was alone in its response.
-    fn park(&mut self, kind: ResourceType, name: &Arc<str>, parked: Parked, view: View<'_>) {
+    pub(super) fn park(
+        &mut self,
+        kind: ResourceType,
+        name: &Arc<str>,
+        parked: Parked,
+        view: View<'_>,
+    ) {
         let key = source(kind, name);
         let Parked { version, message, .. } = &parked;
         tracing::warn!(node = %self.node.id, resource = %key, %version, message = &**message,
@@ -136,7 +156,7 @@ impl Session {
         }
     }
 
-    fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
+    pub(super) fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
         let Parked { version, message, .. } = &parked;
         self.events.push(Event::Rejected {
             node: Arc::clone(&self.node.id),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 
+use super::gate::Passage;
 use super::holding::{Entry, Flight, Holding, Place, Purpose, Sent};
+use super::turns::Owner;
 use super::waiting::PATIENCE;
 use super::{Response, Session, View, source};
 use crate::ads::catalog::Catalog;
@@ -16,6 +18,9 @@ use crate::ads::catalog::Catalog;
 /// Up to this many pending resources of a type travel alone, each in a response of its own, so
 /// that a refusal names the culprit.
 const ALONE: usize = 16;
+/// Responses with more than that, of all types, that may be under way at a time: one that Envoy
+/// works on, and the next.
+const BULK: usize = 2;
 /// How long a newer version of a resource waits for the acknowledgement of the one before it.
 const COALESCE: Duration = Duration::from_secs(1);
 /// Names in one response that says that they do not exist.
@@ -29,6 +34,8 @@ enum Verdict {
     Deny,
     Defer,
     Block(ResourceKey),
+    /// It is a certificate that Envoy has not accepted at the gate yet.
+    Probe,
     /// It is on its way already.
     Await,
     /// Envoy has what it should have, or the best that it takes.
@@ -55,13 +62,17 @@ impl Session {
                 return Some(answer);
             }
         }
+        if let Some(response) = self.probe(catalog, now) {
+            return Some(response);
+        }
         if let Some(response) = self.endpoints_behind(catalog, now) {
             return Some(response);
         }
         for kind in ResourceType::ALL {
             let update = self.update(kind, catalog, now);
             // Looking at what is pending may have brought answers to light.
-            if let Some(response) = update.or_else(|| self.answer(kind, now)) {
+            let response = update.or_else(|| self.answer(kind, now));
+            if let Some(response) = response.or_else(|| self.probe(catalog, now)) {
                 return Some(response);
             }
         }
@@ -70,9 +81,28 @@ impl Session {
 
     /// Looking at one type may have woken something of a type that was looked at before.
     fn has_work(&self, now: Instant) -> bool {
-        let waits = |h: &Holding| !h.pending.is_empty() || !h.retries.is_empty();
-        let mut types = self.types.iter();
-        types.any(|(_, holding)| waits(holding) && holding.window_is_open(now))
+        let waits = |(kind, holding): (ResourceType, &Holding)| {
+            let pending = !holding.pending.is_empty() && self.may_send_pending(kind, now);
+            (pending || !holding.retries.is_empty()) && holding.window_is_open(now)
+        };
+        self.types.iter().any(waits)
+    }
+
+    /// Whether anything waits to be looked at.
+    pub(super) fn has_pending(&self) -> bool {
+        self.types.iter().any(|(_, holding)| !holding.pending.is_empty())
+    }
+
+    /// Whether what is pending of a type may be sent now: of much only so much at a time.
+    fn may_send_pending(&self, kind: ResourceType, now: Instant) -> bool {
+        let under_way = |(kind, holding): (ResourceType, &Holding)| {
+            // Envoy withholds its acknowledgement of clusters while any of them warms. That it
+            // has worked through them is known when it has asked for their endpoints.
+            let is_known = kind == ResourceType::Cluster && self.endpoints.owed.is_empty();
+            if is_known { 0 } else { holding.bulk_under_way(now) }
+        };
+        let is_little = self.types.get(kind).pending.len() <= ALONE;
+        is_little || self.types.iter().map(under_way).sum::<usize>() < BULK
     }
 
     /// Endpoints that Envoy needs again because their cluster is new to it. Without these it
@@ -123,8 +153,17 @@ impl Session {
                 return self.send(kind, batch, now);
             }
         }
-        let mut batch = Batch::new(self, self.travels_alone(kind));
-        while let Some(name) = self.types.get_mut(kind).pending.pop_front() {
+        if !self.may_send_pending(kind, now) {
+            return None;
+        }
+        let alone = self.travels_alone(kind);
+        let mut batch = Batch::new(self, alone);
+        batch.bulk = !alone && self.types.get(kind).pending.len() > ALONE;
+        if batch.bulk {
+            batch.max_resources = self.types.get(kind).pace.resources(self.batch_resources);
+        }
+        let owner = |name: &Arc<str>| catalog.owner(&source(kind, name));
+        while let Some((name, owner)) = self.types.get_mut(kind).pending.next(owner) {
             let resource = self.consider(kind, &name, Place::Pending, view);
             let Some(resource) = resource else {
                 if self.types.get(kind).absent.len() >= NAMES {
@@ -135,7 +174,7 @@ impl Session {
             if batch.has_room(&resource) {
                 batch.add(name, resource);
             } else {
-                self.types.get_mut(kind).put_back(name);
+                self.types.get_mut(kind).put_back(name, owner);
                 break;
             }
             if batch.is_full() {
@@ -175,6 +214,7 @@ impl Session {
             | Verdict::Deny
             | Verdict::Defer
             | Verdict::Block(_)
+            | Verdict::Probe
             | Verdict::Await
             | Verdict::Settle => self.ledger.is_add(&key),
         }
@@ -183,7 +223,7 @@ impl Session {
         entry.place = match verdict {
             Verdict::Remove => Place::Removing,
             Verdict::Defer => Place::Deferred,
-            Verdict::Block(_) => Place::Blocked,
+            Verdict::Block(_) | Verdict::Probe => Place::Blocked,
             Verdict::Send(_) | Verdict::Deny | Verdict::Await | Verdict::Settle => Place::Idle,
         };
         match verdict {
@@ -205,6 +245,7 @@ impl Session {
             }
             Verdict::Defer => self.deferred.push_back((view.now + COALESCE, key)),
             Verdict::Block(required) => self.waiting.block(&key, required, view.now),
+            Verdict::Probe => self.gate.wait(source(kind, name).name, name, view.now),
             Verdict::Settle => {
                 entry.asked = false;
                 holding.forget_if_unused(name);
@@ -228,7 +269,8 @@ impl Session {
         let holds_nothing = entry.acked.is_none() && entry.flight.is_none();
         let verdict = match desired.resource {
             Some(resource) => self.judge_resource(resource, name, entry, view),
-            None if holds_nothing && entry.asked => Verdict::Deny,
+            // A secret that Envoy refused under a host's name must leave its memory.
+            None if entry.asked && (holds_nothing || kind == ResourceType::Secret) => Verdict::Deny,
             None if refused || holds_nothing => Verdict::Settle,
             None => Verdict::Remove,
         };
@@ -245,7 +287,8 @@ impl Session {
         let kind = resource.key.kind;
         let version = resource.version;
         if self.types.get(kind).parked.get(name).is_some_and(|p| p.refuses(version)) {
-            return Verdict::Settle;
+            let unanswered = kind == ResourceType::Secret && entry.asked;
+            return if unanswered { Verdict::Deny } else { Verdict::Settle };
         }
         if !entry.asked {
             match entry.flight.as_ref() {
@@ -263,7 +306,13 @@ impl Session {
         {
             return Verdict::Block(required);
         }
-        Verdict::Send(resource)
+        match self.at_gate(&resource, entry, view) {
+            Passage::Free => Verdict::Send(resource),
+            Passage::Unknown => Verdict::Probe,
+            // Nothing has been accepted, so there is nothing to serve.
+            Passage::Closed if entry.asked => Verdict::Deny,
+            Passage::Closed => Verdict::Settle,
+        }
     }
 
     /// A resource that has to reach Envoy before this one, and has not.
@@ -320,7 +369,8 @@ impl Session {
                 | ResourceType::ScopedRoute => {}
             }
         }
-        let sent = Sent { nonce, purpose: Purpose::Update, items, at: now };
+        let bulk = batch.bulk;
+        let sent = Sent { nonce, purpose: Purpose::Update, items, at: now, bulk };
         let mut response = self.dispatch(kind, sent);
         response.resources = batch.resources;
         Some(response)
@@ -428,7 +478,7 @@ impl Session {
         }
         holding.removals_outstanding += usize::from(purpose == Purpose::Removal);
         let items = names.iter().map(|name| (Arc::clone(name), None)).collect();
-        let sent = Sent { nonce, purpose, items, at: now };
+        let sent = Sent { nonce, purpose, items, at: now, bulk: false };
         let mut response = self.dispatch(kind, sent);
         response.removed = names;
         response
@@ -445,13 +495,13 @@ impl Session {
         Some(self.remove(kind, Vec::new(), Purpose::Answer, now))
     }
 
-    fn next_nonce(&mut self) -> u64 {
+    pub(super) fn next_nonce(&mut self) -> u64 {
         self.last_nonce += 1;
         self.last_nonce
     }
 
     /// An empty response, on record as unacknowledged.
-    fn dispatch(&mut self, kind: ResourceType, sent: Sent) -> Response {
+    pub(super) fn dispatch(&mut self, kind: ResourceType, sent: Sent) -> Response {
         let nonce = sent.nonce;
         self.types.get_mut(kind).outstanding.insert(nonce, sent);
         Response {
@@ -466,10 +516,10 @@ impl Session {
 
 impl Holding {
     /// Puts a resource back to the front of what is to be looked at.
-    fn put_back(&mut self, name: Arc<str>) {
+    fn put_back(&mut self, name: Arc<str>, owner: Owner) {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.place = Place::Pending;
-            self.pending.push_front(name);
+            self.pending.put_back(name, owner);
         }
     }
 }
@@ -480,6 +530,8 @@ struct Batch {
     bytes: usize,
     max_resources: usize,
     max_bytes: usize,
+    /// More waits than goes alone.
+    bulk: bool,
 }
 
 impl Batch {
@@ -489,6 +541,7 @@ impl Batch {
             bytes: 0,
             max_resources: if alone { 1 } else { session.batch_resources },
             max_bytes: session.batch_bytes,
+            bulk: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contour_core::xds::ResourceType::{self, Cluster, Endpoint, Listener, Route, ScopedRoute};
-use contour_core::xds::{Resource, ResourceKey};
+use contour_core::xds::{Resource, ResourceKey, gate};
 
 use super::super::Settings;
 use super::super::catalog::Catalog;
@@ -68,8 +68,14 @@ fn follower(resource: &Resource) -> Option<ResourceKey> {
     match resource.key.kind {
         Cluster => resource.requires.iter().find(|key| key.kind == Endpoint).cloned(),
         ScopedRoute => Some(ResourceKey::new(Route, Arc::clone(&resource.key.name))),
+        Listener if &*resource.key.name == gate::LISTENER => Some(gate()),
         Endpoint | ResourceType::Secret | Listener | Route => None,
     }
+}
+
+/// The secret under which certificates are shown.
+fn gate() -> ResourceKey {
+    ResourceKey::new(ResourceType::Secret, gate::SECRET)
 }
 
 impl Envoy {
@@ -164,6 +170,13 @@ impl Envoy {
         }
     }
 
+    /// A client asks for a host. Its certificate is asked for by a listener, so once there are any.
+    pub(super) fn shake_hands(&mut self, host: &str, catalog: &Catalog, now: Instant) {
+        if self.asked.contains(&gate()) {
+            self.ask(&ResourceKey::new(ResourceType::Secret, host), catalog, now);
+        }
+    }
+
     fn drop_name(&mut self, key: &ResourceKey, catalog: &Catalog, now: Instant) {
         self.held.remove(key);
         if self.asked.remove(key)
@@ -212,7 +225,9 @@ impl Envoy {
             if !is_collection(key.kind) && !self.asked.contains(&key) {
                 continue;
             }
-            self.held.insert(key, Arc::clone(resource));
+            if key != gate() {
+                self.held.insert(key, Arc::clone(resource));
+            }
             let Some(follower) = follower(resource) else { continue };
             self.ask(&follower, catalog, now);
             let comes = catalog.name(follower.kind, &follower.name).is_some();

@@ -388,8 +388,7 @@ impl World {
             3..=5 => {
                 let hosts = ["secure", "vaulted", "a", "b", "nobody"];
                 let name = format!("{}.example.com", hosts[self.rng.usize(0..hosts.len())]);
-                let key = ResourceKey::new(ResourceType::Secret, name);
-                self.envoys[number].ask(&key, catalog, now);
+                self.envoys[number].shake_hands(&name, catalog, now);
             }
             6..=20 => drop(self.envoys[number].answer(catalog, now)),
             _ => drop(self.poll(number)?),
@@ -460,14 +459,15 @@ impl World {
             if !self.envoys[number].is_connected() {
                 self.connect(number, true);
             }
-            for host in SECURE {
-                let key = ResourceKey::new(ResourceType::Secret, host);
-                let now = self.instant();
-                self.envoys[number].ask(&key, &self.ads.shared.catalog, now);
-            }
         }
         for _ in 0..20 {
             self.converse()?;
+            let now = self.instant();
+            for envoy in &mut self.envoys {
+                for host in SECURE {
+                    envoy.shake_hands(host, &self.ads.shared.catalog, now);
+                }
+            }
             self.pass(Duration::from_secs(1))?;
         }
         Ok(())
