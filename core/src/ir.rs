@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use certificate::{Certificate, CertificateAuthority, CertificateError, KeyError};
+pub use certificate::{
+    Certificate, CertificateAuthority, CertificateError, KeyError, LeafError, NameError, X509Error,
+};
 pub use path::{PathError, PathPrefix};
 
 use crate::name::{Fqdn, ObjectName};

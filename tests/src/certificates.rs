@@ -142,6 +142,11 @@ pub mod fixtures {
     pair!(pkcs1, "rsa2048.crt", "pkcs1.key", "An RSA key in PKCS#1.");
     pair!(secp256k1, "secp256k1.crt", "secp256k1.key", "A curve that Envoy does not take.");
     pair!(encrypted, "encrypted.crt", "encrypted.key", "A key with a pass phrase.");
+    pair!(p384, "p384.crt", "p384.key", "A key of the curve P-384.");
+    pair!(p521, "p521.crt", "p521.key", "A key of the curve P-521.");
+    pair!(ed25519, "ed25519.crt", "ed25519.key", "A key of Ed25519.");
+    pair!(exponent3, "exponent3.crt", "exponent3.key", "An RSA key with the exponent 3.");
+    pair!(rsa8192, "rsa8192.crt", "rsa8192.key", "The longest RSA key that is served.");
     pair!(sec1, "sec1.crt", "sec1.key", "A key in the older form `EC PRIVATE KEY`.");
 }
 

@@ -30,15 +30,32 @@ impl Timestamp {
         let time = time.split_once('.').map_or(time, |(whole, _)| whole);
         let [year, month, day] = numbers(date, '-')?;
         let [hour, minute, second] = numbers(time, ':')?;
-        if !(1..=12).contains(&month)
-            || !(1..=31).contains(&day)
-            || hour > 23
-            || minute > 59
-            || second > 60
-        {
-            return None;
-        }
-        Some(Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second))
+        // RFC 3339 allows a leap second, which is counted as the first second of the next minute.
+        let whole = Self::from_civil([year, month, day], [hour, minute, second.min(59)])?;
+        (second <= 60).then_some(Self(whole.0 + second / 60))
+    }
+
+    /// The instant at this year, month and day, and at this hour, minute and second in UTC; `None`
+    /// if there is none.
+    pub fn from_civil(
+        [year, month, day]: [i64; 3],
+        [hour, minute, second]: [i64; 3],
+    ) -> Option<Self> {
+        let days_of_month = match month {
+            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        let is_real = (0..=9999).contains(&year)
+            && (1..=days_of_month).contains(&day)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..60).contains(&second);
+        is_real.then(|| {
+            Self(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+        })
     }
 }
 

@@ -238,6 +238,9 @@ codes! {
     PassthroughWithRoutes "CTR416" Error
         "TLS passthrough needs a tcpproxy: the requests inside cannot be routed."
         "Add .spec.tcpproxy, or set a secretName instead of passthrough.";
+    CertificateChainOrder "CTR417" Warning
+        "The certificate chain is in the wrong order or holds what does not belong to it; clients may refuse it."
+        "Put the certificate of the host first, behind it the one that signed it, and so on.";
 
     TcpProxyWithoutTls "CTR501" Error
         "A tcpproxy needs TLS, since hosts are told apart by SNI."

@@ -1,28 +1,40 @@
 //! Certificates that Envoy will accept: parsed, re-encoded, the key checked against the leaf.
+//!
+//! Envoy refuses a Secret as a whole, and a Secret that it refused can end it (see
+//! `docs/secrets.md`), so everything that it checks is checked here before: `der`, `text` and
+//! `x509` read what BoringSSL reads, `leaf` and `key` judge as BoringSSL and Envoy do.
+
+mod der;
+mod key;
+mod leaf;
+mod text;
+mod x509;
 
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::public_key::PublicKey;
 
 use crate::api::Timestamp;
 use crate::name::Fqdn;
+
+pub use key::KeyError;
+use key::PrivateKey;
+pub use leaf::LeafError;
+use leaf::PublicKey;
+pub use text::NameError;
+use x509::X509;
+pub use x509::X509Error;
 
 /// The largest PEM text that is read, in bytes.
 const PEM_BYTES_MAX: usize = 256 * 1024;
 /// The longest chain, in certificates.
 const CHAIN_MAX: usize = 16;
-/// The smallest RSA key that Envoy accepts, in bits.
-const RSA_BITS_MIN: usize = 2048;
 
-/// Why a certificate chain cannot be served.
+/// Why a certificate chain or a bundle cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// More text than is read.
@@ -34,42 +46,20 @@ pub enum CertificateError {
     /// The PEM framing is broken.
     #[error("holds broken PEM: {0}")]
     Pem(String),
-    /// A block is no X.509 certificate.
-    #[error("holds a block (number {0}) that is no X.509 certificate")]
-    NotX509(usize),
+    /// One of the certificates cannot be read.
+    #[error("holds a certificate (number {number}) that {error}")]
+    X509 {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        error: X509Error,
+    },
     /// More certificates than a chain has.
     #[error("holds more than {CHAIN_MAX} certificates")]
     ChainTooLong,
-    /// A kind of key that Envoy refuses.
-    #[error(
-        "has a public key that Envoy does not accept: use RSA of at least 2048 bits, P-256 or P-384"
-    )]
-    UnsupportedKey,
-}
-
-/// Why a private key cannot be served.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// More text than is read.
-    #[error("has more than {PEM_BYTES_MAX} bytes")]
-    TooLarge,
-    /// No PEM block of a private key.
-    #[error("holds no PEM private key")]
-    Empty,
-    /// The key is protected by a passphrase.
-    #[error("holds an encrypted private key; store it without passphrase")]
-    Encrypted,
-    /// The PEM framing is broken.
-    #[error("holds broken PEM: {0}")]
-    Pem(String),
-    /// The key cannot be read, or is of a kind that Envoy refuses.
-    #[error(
-        "holds a private key that cannot be used: use RSA of at least 2048 bits, P-256 or P-384"
-    )]
-    Unsupported,
-    /// The key is another certificate's.
-    #[error("does not belong to the certificate")]
-    Mismatch,
+    /// The first one cannot be a server's.
+    #[error("holds a certificate that {0}")]
+    Leaf(#[from] LeafError),
 }
 
 /// A certificate chain with its private key, in canonical PEM.
@@ -85,6 +75,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// The DNS names of the leaf, in lower case, wildcards included.
     pub dns_names: Vec<String>,
+    /// The first certificate of the chain, counted from 1, that signed none of those before it.
+    pub unrelated: Option<usize>,
 }
 
 /// Never shows the key.
@@ -98,34 +90,40 @@ impl fmt::Debug for Certificate {
 }
 
 impl Certificate {
-    /// Reads a chain and the key of its leaf, and checks what Envoy would refuse: broken PEM,
-    /// keys that are weak, of another kind or of another certificate.
+    /// Reads a chain and the key of its leaf, and checks what Envoy would refuse: certificates and
+    /// keys that BoringSSL cannot read, those that are not for a server, keys that are weak, of
+    /// another kind or of another certificate.
     ///
     /// # Errors
     /// The first fault found, of the chain or of the key.
     pub fn parse(chain: &str, key: &str) -> Result<Self, Result<CertificateError, KeyError>> {
-        let chain = read_chain(chain).map_err(Ok)?;
-        let Some(leaf) = chain.first() else {
+        let blocks = read_blocks(chain).map_err(Ok)?;
+        if blocks.len() > CHAIN_MAX {
+            return Err(Ok(CertificateError::ChainTooLong));
+        }
+        let chain = read_certificates(&blocks).map_err(Ok)?;
+        let Some((leaf, others)) = chain.split_first() else {
             return Err(Ok(CertificateError::Empty));
         };
-        let (_, x509) =
-            X509Certificate::from_der(leaf).map_err(|_e| Ok(CertificateError::NotX509(1)))?;
-        if !is_supported(&x509) {
-            return Err(Ok(CertificateError::UnsupportedKey));
-        }
-        let key = read_key(key).map_err(Err)?;
-        let signer = any_supported_type(&key).map_err(|_e| Err(KeyError::Unsupported))?;
-        let matches =
-            signer.public_key().is_some_and(|spki| spki.as_ref() == x509.public_key().raw);
-        if !matches {
-            return Err(Err(KeyError::Mismatch));
+        let public = PublicKey::read(&leaf.key).map_err(|error| Ok(error.into()))?;
+        leaf::check(leaf, &public).map_err(|error| Ok(error.into()))?;
+        let key = PrivateKey::parse(key).map_err(Err)?;
+        if key.public != public {
+            let owner = others
+                .iter()
+                .position(|other| PublicKey::read(&other.key).as_ref() == Ok(&key.public));
+            return Err(Err(match owner {
+                Some(index) => KeyError::LeafNotFirst(index + 2),
+                None => KeyError::Mismatch,
+            }));
         }
         Ok(Self {
-            chain_pem: chain.iter().map(|der| pem("CERTIFICATE", der)).collect(),
-            key_pem: pem(key_label(&key), key.secret_der()),
-            not_before: Timestamp::from_unix(x509.validity().not_before.timestamp()),
-            not_after: Timestamp::from_unix(x509.validity().not_after.timestamp()),
-            dns_names: dns_names(&x509),
+            chain_pem: blocks.iter().map(|der| pem("CERTIFICATE", der)).collect(),
+            key_pem: pem(key.label, &key.der),
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            dns_names: leaf::dns_names(leaf),
+            unrelated: unrelated(&chain),
         })
     }
 
@@ -154,11 +152,11 @@ impl CertificateAuthority {
     /// # Errors
     /// The first fault found.
     pub fn parse(bundle: &str) -> Result<Self, CertificateError> {
-        let chain = read_blocks(bundle)?;
-        for (index, der) in chain.iter().enumerate() {
-            X509Certificate::from_der(der).map_err(|_e| CertificateError::NotX509(index + 1))?;
-        }
-        Ok(Self { pem: chain.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>().into() })
+        let blocks = read_blocks(bundle)?;
+        read_certificates(&blocks)?;
+        Ok(Self {
+            pem: blocks.iter().map(|der| pem("CERTIFICATE", der)).collect::<String>().into(),
+        })
     }
 }
 
@@ -172,64 +170,27 @@ fn read_blocks(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateEr
     if blocks.is_empty() { Err(CertificateError::Empty) } else { Ok(blocks) }
 }
 
-fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let chain = read_blocks(text)?;
-    if chain.len() > CHAIN_MAX {
-        return Err(CertificateError::ChainTooLong);
-    }
-    for (index, der) in chain.iter().enumerate() {
-        let parsed = X509Certificate::from_der(der);
-        if !parsed.is_ok_and(|(rest, _)| rest.is_empty()) {
-            return Err(CertificateError::NotX509(index + 1));
-        }
-    }
-    Ok(chain)
-}
-
-fn read_key(text: &str) -> Result<PrivateKeyDer<'static>, KeyError> {
-    if text.len() > PEM_BYTES_MAX {
-        return Err(KeyError::TooLarge);
-    }
-    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(KeyError::Encrypted);
-    }
-    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| {
-        if matches!(error, rustls::pki_types::pem::Error::NoItemsFound) {
-            KeyError::Empty
-        } else {
-            KeyError::Pem(error.to_string())
-        }
-    })
-}
-
-fn is_supported(x509: &X509Certificate<'_>) -> bool {
-    match x509.public_key().parsed() {
-        // The modulus comes with a leading zero byte where its highest bit is set.
-        Ok(PublicKey::RSA(rsa)) => rsa.key_size() >= RSA_BITS_MIN,
-        Ok(PublicKey::EC(point)) => matches!(point.key_size(), 256 | 384),
-        _ => false,
-    }
-}
-
-fn dns_names(x509: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = x509.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let names = extension.value.general_names.iter();
-    names
-        .filter_map(|name| {
-            if let GeneralName::DNSName(dns) = name { Some(dns.to_ascii_lowercase()) } else { None }
+fn read_certificates<'a>(
+    blocks: &'a [CertificateDer<'static>],
+) -> Result<Vec<X509<'a>>, CertificateError> {
+    let blocks = blocks.iter().enumerate();
+    blocks
+        .map(|(index, der)| {
+            let number = index + 1;
+            X509::parse(der).map_err(|error| CertificateError::X509 { number, error })
         })
         .collect()
 }
 
-fn key_label(key: &PrivateKeyDer<'_>) -> &'static str {
-    match key {
-        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-        // PKCS #8, and whatever the non-exhaustive type gains.
-        PrivateKeyDer::Pkcs8(_) | _ => "PRIVATE KEY",
-    }
+/// The first certificate that signed none of those before it, counted from 1.
+fn unrelated(chain: &[X509<'_>]) -> Option<usize> {
+    let index = (1..chain.len()).find(|index| {
+        let (before, rest) = chain.split_at(*index);
+        let signed =
+            |signer: &X509<'_>| before.iter().any(|other| other.issuer.raw == signer.subject.raw);
+        rest.first().is_some_and(|signer| !signed(signer))
+    })?;
+    Some(index + 1)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -246,4 +207,64 @@ fn pem(label: &str, der: &[u8]) -> String {
     out.push_str(label);
     out.push_str("-----\n");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    /// An authority by this name: its certificate, and what signs with it.
+    fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (pem, Issuer::new(params, key))
+    }
+
+    fn leaf(issuer: &Issuer<'_, KeyPair>) -> (String, String) {
+        let params = CertificateParams::new(["A.Test".to_owned(), "*.b.test".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn a_certificate_is_read_and_knows_its_hosts() {
+        let (_, issuer) = authority("one");
+        let (chain, key) = leaf(&issuer);
+        let read = Certificate::parse(&chain, &key).unwrap();
+        assert_eq!(read.dns_names, ["a.test", "*.b.test"]);
+        assert_eq!(read.chain_pem.replace('\n', ""), chain.replace(['\n', '\r'], ""));
+        assert_eq!(Certificate::parse(&read.chain_pem, &read.key_pem), Ok(read.clone()));
+        let covers = |host: &str| read.covers(&Fqdn::parse(host).unwrap());
+        assert!(covers("a.test") && covers("x.b.test"));
+        assert!(!covers("b.test") && !covers("x.y.b.test") && !covers("x.a.test"));
+        assert!(!format!("{read:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn the_key_is_that_of_the_first_certificate_and_else_it_is_said_whose() {
+        let (one, issuer) = authority("one");
+        let (chain, key) = leaf(&issuer);
+        let (other, _) = leaf(&issuer);
+        let fault = |chain: String| Certificate::parse(&chain, &key).unwrap_err();
+        assert_eq!(fault(format!("{one}{chain}")), Err(KeyError::LeafNotFirst(2)));
+        assert_eq!(fault(format!("{one}{other}{chain}")), Err(KeyError::LeafNotFirst(3)));
+        assert_eq!(fault(other), Err(KeyError::Mismatch));
+    }
+
+    #[test]
+    fn a_certificate_that_signed_none_before_it_is_noticed() {
+        let ((one, issuer), (two, _)) = (authority("one"), authority("two"));
+        let (chain, key) = leaf(&issuer);
+        let unrelated = |chain: String| Certificate::parse(&chain, &key).unwrap().unrelated;
+        assert_eq!(unrelated(chain.clone()), None);
+        assert_eq!(unrelated(format!("{chain}{one}")), None);
+        assert_eq!(unrelated(format!("{chain}{two}")), Some(2));
+        assert_eq!(unrelated(format!("{chain}{one}{two}")), Some(3));
+        assert_eq!(unrelated(format!("{chain}{two}{one}")), Some(2));
+    }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api;
-use crate::ir::{Certificate, CertificateAuthority};
+use crate::ir::{Certificate, CertificateAuthority, KeyError};
 
 /// A Secret as certificate and as CA bundle; the `Err` says why it is not one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn certificate(object: &api::Secret) -> Result<Arc<Certificate>, Fault> {
     Certificate::parse(&chain, &key).map(Arc::new).map_err(|fault| match fault {
         Ok(error) => format!("tls.crt {error}").into(),
         Err(error) => Fault {
-            is_mismatch: error == crate::ir::KeyError::Mismatch,
+            is_mismatch: matches!(error, KeyError::Mismatch | KeyError::LeafNotFirst(_)),
             message: format!("tls.key {error}"),
         },
     })

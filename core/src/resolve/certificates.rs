@@ -52,6 +52,13 @@ impl Context<'_> {
                 self.report(Code::CertificateNotYetValid, owner, field(), message);
             }
         }
+        if let Some(number) = certificate.unrelated {
+            let message = format!(
+                "certificate number {number} of the chain in Secret {} signed none of those before it",
+                secret.name
+            );
+            self.report(Code::CertificateChainOrder, owner, field(), message);
+        }
         if !certificate.covers(fqdn) {
             let names = if certificate.dns_names.is_empty() {
                 "no DNS name".to_owned()

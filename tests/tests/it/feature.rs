@@ -1,5 +1,7 @@
 //! Each feature of an IngressRoute, by requests through a real Envoy.
 
+#[path = "feature/certificates.rs"]
+mod certificates;
 #[path = "feature/counted.rs"]
 mod counted;
 #[path = "feature/delegation.rs"]

@@ -5,10 +5,12 @@ use contour_core::diagnostic::Code;
 use contour_core::name::Kind;
 use contour_core::pipeline::{Options, TlsLayout};
 use contour_tests::backend::Backend;
-use contour_tests::certificates::{Pair, authority, fixtures};
+use contour_tests::certificates::{Authority, Pair, authority, fixtures, tls_secret};
 use contour_tests::client::{Ask, Target};
 use contour_tests::envoy::eventually;
 use contour_tests::objects::certificate_delegation;
+use contour_tests::secrets::parts;
+use contour_tests::secrets::{CERTIFICATE, Node, pem};
 use contour_tests::stage::{
     Stage, certificate, ingress_route, options, until, until_backend, until_status,
 };
@@ -189,7 +191,10 @@ async fn keys_of_every_usual_kind_and_form_are_served() {
     stage.apply(&route).await.expect(Code::SecretNotFound, "demo/a");
     for pair in [
         authority().leaf_p384(&[host]),
+        fixtures::p521(),
+        fixtures::ed25519(),
         fixtures::rsa2048(),
+        fixtures::exponent3(),
         fixtures::pkcs1(),
         fixtures::sec1(),
         authority().expired(&[host]),
@@ -200,6 +205,28 @@ async fn keys_of_every_usual_kind_and_form_are_served() {
     }
 }
 
+/// A certificate that is to be sent with an OCSP response; a handshake that asks for such a
+/// one ends Envoy 1.40.
+fn must_staple() -> Pair {
+    let pair = fixtures::sec1();
+    let mut leaf = Node::parse(&pair.leaf()).unwrap();
+    leaf.at(parts::EXTENSIONS).children_mut().push(parts::tls_feature(&[5]));
+    Pair { certificate: pem(CERTIFICATE, &leaf.encode()), ..pair }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_in_the_wrong_order_is_reported() {
+    let (stage, _blue, _) = stage_with_host(TlsLayout::OnDemand).await;
+    let Pair { certificate, key } = authority().leaf(&["a.test"]);
+    let with = |chain: String| tls_secret("demo", "a", &chain, &key);
+    stage.put(&[with(format!("{certificate}{}", authority().pem()))]).await.fine();
+    let other = Authority::new("another").leaf(&["a.test"]).certificate;
+    let told = stage.put(&[with(format!("{certificate}{other}"))]).await;
+    told.expect(Code::CertificateChainOrder, "demo/a");
+    let told = stage.put(&[with(format!("{other}{certificate}"))]).await;
+    told.expect(Code::KeyMismatch, "demo/a");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_secret_is_told_and_fails_only_its_own_host() {
     let (stage, _blue, pair) = stage_with_host(TlsLayout::OnDemand).await;
@@ -208,6 +235,7 @@ async fn a_broken_secret_is_told_and_fails_only_its_own_host() {
         (Code::SecretInvalid, fixtures::rsa1024()),
         (Code::SecretInvalid, fixtures::secp256k1()),
         (Code::SecretInvalid, fixtures::encrypted()),
+        (Code::SecretInvalid, must_staple()),
     ];
     let route = secure("demo/b", "b.test", "secretName: b");
     let told = stage.apply(&route).await;
