@@ -182,7 +182,10 @@ impl Engine {
         let outcome = if batch.changes.is_empty() {
             Outcome::default()
         } else {
-            self.pipeline.apply(batch.changes)
+            // A certificate may have been issued since the last tick, and be valid from then on.
+            let mut changes = vec![Change::Clock(clock().0)];
+            changes.extend(batch.changes);
+            self.pipeline.apply(changes)
         };
         report.files = batch.files;
         report.units = outcome.units;

@@ -1,5 +1,7 @@
 //! TLS of hosts: certificates by SNI, redirects, versions, delegation.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use contour::serve::Hooks;
 use contour_core::diagnostic::Code;
 use contour_core::name::Kind;
@@ -212,6 +214,17 @@ fn must_staple() -> Pair {
     let mut leaf = Node::parse(&pair.leaf()).unwrap();
     leaf.at(parts::EXTENSIONS).children_mut().push(parts::tls_feature(&[5]));
     Pair { certificate: pem(CERTIFICATE, &leaf.encode()), ..pair }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_begins_now_is_valid() {
+    let (stage, _blue, _) = stage_with_host(TlsLayout::OnDemand).await;
+    let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let started = second();
+    eventually("the next second", async || (second() > started).then_some(())).await;
+    let pair = authority().fresh(&["a.test"]);
+    stage.put(&[pair.secret("demo", "a")]).await.fine();
+    until_shown(&stage.https("a.test").await, &pair).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
