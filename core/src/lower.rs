@@ -3,6 +3,7 @@
 //! Whatever is wrong with the object by itself is found here, once for each version of the
 //! object; what is wrong with its references is found by `resolve`.
 
+mod address;
 mod delegation;
 mod duration;
 mod endpointslice;

@@ -182,7 +182,7 @@ codes! {
         "List names or numbers of ports of the Service, separated by commas.";
     EndpointNotAllowed "CTR311" Warning
         "An endpoint's address is not one that traffic may be sent to; it is left out."
-        "Use the address of a pod; loopback, link-local and unspecified addresses are refused.";
+        "Use the address of a pod; loopback, link-local, reserved and metadata addresses are refused, and what stands for one.";
     CircuitBreakerInvalid "CTR312" Warning
         "A circuit-breaker annotation is not a number from 1 to 4294967295; it is ignored."
         "Write a whole number.";

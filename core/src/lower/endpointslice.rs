@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::address;
 use crate::api;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::name::{FieldPath, ObjectName, ObjectRef};
@@ -74,16 +75,13 @@ pub(super) fn lower(
         };
         // `::ffff:127.0.0.1` is 127.0.0.1.
         let address = address.to_canonical();
-        if is_allowed(address, options.allow_loopback_endpoints) {
-            slice.addresses.push((address, ready));
-        } else {
-            let message = format!("traffic may not be sent to {address}");
-            diagnostics.push(Diagnostic::new(
-                Code::EndpointNotAllowed,
-                reference,
-                field(),
-                message,
-            ));
+        match address::check(address, options.allow_loopback_endpoints) {
+            Ok(()) => slice.addresses.push((address, ready)),
+            Err(refusal) => {
+                let message = format!("traffic may not be sent to {address}: {refusal}");
+                let code = Code::EndpointNotAllowed;
+                diagnostics.push(Diagnostic::new(code, reference, field(), message));
+            }
         }
     }
     slice
@@ -97,45 +95,5 @@ fn readiness(conditions: api::EndpointConditions) -> Option<Ready> {
         Some(Ready::Serving)
     } else {
         None
-    }
-}
-
-/// Whether an address can be that of a pod. Loopback is Envoy's own machine with its admin
-/// interface, link-local has the metadata service of clouds.
-fn is_allowed(address: IpAddr, allow_loopback: bool) -> bool {
-    if address.is_loopback() {
-        return allow_loopback;
-    }
-    let link_local = match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    !(link_local || address.is_unspecified() || address.is_multicast())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn traffic_goes_to_pods_only() {
-        for (text, allowed) in [
-            ("10.0.0.1", true),
-            ("2001:db8::1", true),
-            ("127.0.0.1", false),
-            ("127.8.9.1", false),
-            ("::1", false),
-            ("0.0.0.0", false),
-            ("::", false),
-            ("169.254.169.254", false),
-            ("fe80::1", false),
-            ("224.0.0.1", false),
-            ("255.255.255.255", false),
-            ("::ffff:169.254.169.254", false),
-        ] {
-            let address = text.parse::<IpAddr>().unwrap().to_canonical();
-            assert_eq!(is_allowed(address, false), allowed, "{text}");
-        }
-        assert!(is_allowed("127.0.0.1".parse().unwrap(), true));
     }
 }

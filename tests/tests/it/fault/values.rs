@@ -187,7 +187,21 @@ fn endpoint(address: &str, port: i64) -> EndpointSlice {
 fn endpoints() -> Vec<Case> {
     let mut all: Vec<(EndpointSlice, Option<Code>)> = Vec::new();
     // Loopback is allowed in tests, as for files on one's own machine.
-    for address in ["169.254.169.254", "0.0.0.0", "::", "fe80::1", "224.0.0.1", "255.255.255.255"] {
+    for address in [
+        "169.254.169.254",
+        "0.0.0.0",
+        "0.1.2.3",
+        "::",
+        "fe80::1",
+        "fec0::1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "64:ff9b::a9fe:a9fe",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+    ] {
         all.push((endpoint(address, 80), Some(Code::EndpointNotAllowed)));
     }
     for address in [
