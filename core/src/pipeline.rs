@@ -1,5 +1,6 @@
 //! The façade: owns the objects and what was made of them; the only thing consumers construct.
 
+mod gaps;
 mod reports;
 mod units;
 
@@ -13,6 +14,7 @@ use crate::ir;
 use crate::lower::{Fragment, IngressRoute, lower};
 use crate::name::{Fqdn, Kind, ObjectName, ObjectRef};
 pub use crate::options::{Bind, Options, TlsLayout};
+pub use crate::pipeline::gaps::Gaps;
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
 use crate::resolve;

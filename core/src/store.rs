@@ -111,6 +111,16 @@ impl Store {
         self.fragments.range(first..).take_while(|(r, _)| r.kind == kind).count()
     }
 
+    /// Whether there is anything of a fact: the object, a claim, a slice, a delegation.
+    pub fn has(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Object(object) => self.fragments.contains_key(object),
+            Fact::Host(fqdn) => self.is_claimed(fqdn),
+            Fact::Slices(service) => self.slices.contains_key(service),
+            Fact::Delegations(namespace) => self.delegations.contains_key(namespace),
+        }
+    }
+
     /// Whether any root claims a host.
     pub fn is_claimed(&self, fqdn: &Fqdn) -> bool {
         self.claims.contains_key(fqdn)

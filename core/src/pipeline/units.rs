@@ -308,6 +308,11 @@ impl Pipeline {
         self.dependencies.reads(&Unit::Host(fqdn.clone())).iter()
     }
 
+    /// The Service behind a cluster in force.
+    pub(super) fn service_of_cluster(&self, key: &ResourceKey) -> Option<&ObjectName> {
+        self.shared.users.get(key).map(|users| &users.cluster.service)
+    }
+
     /// The objects that had a part in a resource, those first whose owners can mend it.
     pub fn owners(&self, resource: &ResourceKey) -> Vec<ObjectRef> {
         match resource.kind {
