@@ -30,7 +30,7 @@ mod sotw;
 mod stream;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -262,6 +262,24 @@ impl Ads {
     /// everything, as it opens the gate; it may be empty.
     pub fn publish(&self, revision: u64, changed: &BTreeMap<ResourceKey, Option<Arc<Resource>>>) {
         self.shared.catalog.publish(revision, changed, Instant::now());
+    }
+
+    /// The same while a part of the source cannot be read: an Envoy keeps the version that it has
+    /// of a resource in `doubtful`, and what it has of resources that are not published, until
+    /// [`Self::release`]. What it does not have it gets, and what is withdrawn without doubt goes.
+    pub fn publish_partly(
+        &self,
+        revision: u64,
+        changed: &BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+        doubtful: &BTreeSet<ResourceKey>,
+    ) {
+        self.shared.catalog.publish_partly(revision, changed, doubtful, Instant::now());
+    }
+
+    /// What Envoys kept by [`Self::publish_partly`] is in doubt no more: they get what differs,
+    /// and lose what is not published.
+    pub fn release(&self) {
+        self.shared.catalog.release();
     }
 
     /// What Envoys do from now on. A subscriber that falls far behind loses the oldest events.

@@ -1,10 +1,11 @@
 //! What is published, what Envoys made of it, and a journal of what changed.
 
+mod hold;
 mod retention;
 mod slot;
 mod withheld;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use contour_core::xds::{Resource, ResourceKey, ResourceType, Version};
 
 use super::kinds::PerType;
 use super::node::EnvoyVersion;
+use hold::Hold;
 use retention::Retention;
 use slot::Slot;
 
@@ -31,6 +33,8 @@ pub(super) struct Desired {
     pub(super) resource: Option<Arc<Resource>>,
     /// The newest version was refused by this group, so `resource` is an older one or missing.
     pub(super) refused: bool,
+    /// An Envoy that has a version of it keeps that: whether it differs, or is gone, is in doubt.
+    pub(super) kept: bool,
 }
 
 /// A step of the journal.
@@ -43,6 +47,8 @@ pub(super) struct Step {
     pub(super) publish: Option<(u64, Instant)>,
     /// What to look at again.
     pub(super) keys: Vec<ResourceKey>,
+    /// Everything is to be looked at again: what was kept no longer is.
+    pub(super) everything: bool,
 }
 
 /// How far the publisher has come.
@@ -67,6 +73,7 @@ pub(super) struct Cache {
     published: Option<Instant>,
     groups: Vec<Option<EnvoyVersion>>,
     retention: Retention,
+    hold: Hold,
 }
 
 impl Cache {
@@ -85,6 +92,22 @@ impl Cache {
             self.groups.len() - 1
         });
         Group(1 << index)
+    }
+
+    /// Takes over what changed while a part of the source cannot be read: Envoys keep what they
+    /// have of what is in doubt, and of what is not published, until [`Self::release`].
+    pub(super) fn publish_partly(
+        &mut self,
+        revision: u64,
+        changed: &BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+        doubtful: &BTreeSet<ResourceKey>,
+        now: Instant,
+    ) {
+        self.hold.begin();
+        for (key, resource) in changed {
+            self.hold.note(key, resource.is_some(), doubtful.contains(key));
+        }
+        self.publish(revision, changed, now);
     }
 
     /// Takes over what changed.
@@ -152,13 +175,27 @@ impl Cache {
         true
     }
 
+    /// Nothing is kept any more: what is not published is gone.
+    pub(super) fn release(&mut self) {
+        if std::mem::take(&mut self.hold).is_on() {
+            self.note(Step { sequence: 0, publish: None, keys: Vec::new(), everything: true });
+        }
+    }
+
+    /// Whether Envoys may keep what differs from what is published.
+    pub(super) fn is_holding(&self) -> bool {
+        self.hold.is_on()
+    }
+
     /// What an Envoy of `group` should hold of `key`.
     pub(super) fn desired(&self, key: &ResourceKey, group: Group) -> Desired {
         let Some(slot) = self.slots.get(key.kind).get(&key.name) else {
-            return Desired { resource: None, refused: false };
+            let kept = self.hold.keeps(key, false);
+            return Desired { resource: None, refused: false, kept };
         };
         let refused = slot.refusal(group).is_some();
-        Desired { resource: slot.desired(group).cloned(), refused }
+        let kept = self.hold.keeps(key, true);
+        Desired { resource: slot.desired(group).cloned(), refused, kept }
     }
 
     /// The version of what an Envoy of `group` should hold of `key`.
@@ -310,9 +347,14 @@ impl Cache {
     }
 
     fn append(&mut self, publish: Option<(u64, Instant)>, keys: Vec<ResourceKey>) {
+        self.note(Step { sequence: 0, publish, keys, everything: false });
+    }
+
+    /// Writes a step into the journal, at its place.
+    fn note(&mut self, step: Step) {
         self.sequence += 1;
-        self.journaled += keys.len();
-        self.journal.push_back(Arc::new(Step { sequence: self.sequence, publish, keys }));
+        self.journaled += step.keys.len();
+        self.journal.push_back(Arc::new(Step { sequence: self.sequence, ..step }));
         // Steps without keys cost too.
         while self.journaled > JOURNAL_KEYS || self.journal.len() > JOURNAL_KEYS {
             let Some(step) = self.journal.pop_front() else {

@@ -1,6 +1,6 @@
 //! The cache as its readers share it: short locks, a bell that rings when something changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -86,6 +86,24 @@ impl Catalog {
         now: Instant,
     ) {
         self.change(|cache| cache.publish(revision, changed, now));
+    }
+
+    pub(super) fn publish_partly(
+        &self,
+        revision: u64,
+        changed: &BTreeMap<ResourceKey, Option<Arc<Resource>>>,
+        doubtful: &BTreeSet<ResourceKey>,
+        now: Instant,
+    ) {
+        self.change(|cache| cache.publish_partly(revision, changed, doubtful, now));
+    }
+
+    pub(super) fn release(&self) {
+        self.change(Cache::release);
+    }
+
+    pub(super) fn is_holding(&self) -> bool {
+        self.read().is_holding()
     }
 
     pub(super) fn acknowledge<'a>(

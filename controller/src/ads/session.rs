@@ -280,6 +280,11 @@ impl Session {
             for key in &step.keys {
                 self.look_at(key, revision, now);
             }
+            if step.everything {
+                for kind in ResourceType::ALL {
+                    self.compare(kind, revision, catalog, now);
+                }
+            }
             if step.publish.is_some() {
                 self.ledger.seal(revision, now);
             }

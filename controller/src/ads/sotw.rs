@@ -223,18 +223,23 @@ impl Sotw {
                     let state = self.types.get_mut(key.kind);
                     state.dirty |= state.is_seen();
                 }
-            }
-            None => {
-                for kind in ResourceType::ALL {
-                    let state = self.types.get_mut(kind);
-                    state.dirty |= state.is_seen();
+                if steps.iter().any(|step| step.everything) {
+                    self.look_at_everything();
                 }
             }
+            None => self.look_at_everything(),
         }
         self.sequence = position.sequence;
         if position.revision != self.revision {
             self.revision = position.revision;
             self.revised = position.published.or(Some(now));
+        }
+    }
+
+    fn look_at_everything(&mut self) {
+        for kind in ResourceType::ALL {
+            let state = self.types.get_mut(kind);
+            state.dirty |= state.is_seen();
         }
     }
 
@@ -294,6 +299,11 @@ impl Sotw {
             }
         }
         let version = version_of(&contents);
+        let is_news = state.version.is_some_and(|held| held != version);
+        if is_news && state.nonce == 0 && catalog.is_holding() {
+            // What it said that it has cannot be kept in parts.
+            return None;
+        }
         let asked = std::mem::take(&mut state.asked);
         if state.version == Some(version) && (!asked || state.nonce == 0) {
             // Nothing new; on a new connection the client says that it has this.

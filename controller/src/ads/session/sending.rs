@@ -268,6 +268,7 @@ impl Session {
         let refused = desired.refused;
         let holds_nothing = entry.acked.is_none() && entry.flight.is_none();
         let verdict = match desired.resource {
+            _ if desired.kept && entry.acked.is_some() && !entry.asked => Verdict::Settle,
             Some(resource) => self.judge_resource(resource, name, entry, view),
             // A secret that Envoy refused under a host's name must leave its memory.
             None if entry.asked && (holds_nothing || kind == ResourceType::Secret) => Verdict::Deny,
@@ -331,6 +332,11 @@ impl Session {
                 return false;
             };
             let entry = holding.entries.get(&required.name);
+            if entry.is_some_and(|e| e.acked.is_some())
+                && catalog.desired(required, self.group).kept
+            {
+                return false;
+            }
             let parked = holding.parked.get(&required.name);
             entry.is_none_or(|e| !e.has(Some(version)))
                 && !parked.is_some_and(|p| p.refuses(version))
@@ -449,7 +455,7 @@ impl Session {
             };
             let key = ResourceKey::new(kind, Arc::clone(&name));
             let desired = catalog.desired(&source(kind, &name), self.group);
-            if desired.resource.is_some() || desired.refused {
+            if desired.resource.is_some() || desired.refused || desired.kept {
                 ledger.is_add(&key);
                 holding.requeue_from(Place::Removing, &name);
             } else {

@@ -1,6 +1,7 @@
 //! The rules of the protocol, one by one. `model` tries them together.
 
 mod gate;
+mod hold;
 mod lab;
 mod model;
 

@@ -246,3 +246,32 @@ fn an_acknowledged_publish_is_reported() {
     let events = lab.session.take_events();
     assert!(matches!(&*events, [Event::Acknowledged { revision: 1, .. }]), "{events:?}");
 }
+
+#[test]
+fn a_client_that_has_something_keeps_it_while_a_part_of_the_source_cannot_be_read() {
+    let mut lab = Lab::new();
+    lab.publish(&[resource(Cluster, "a", 1), resource(Cluster, "lost", 1)], &[]);
+    lab.request(Cluster, &[], None);
+    assert_eq!(lab.sent(), "cds [a lost]");
+    let held = lab.last[&Cluster].version.to_string();
+    // Another controller, which could not read all.
+    let catalog = Catalog::default();
+    lab = Lab { session: session(&catalog), catalog, ..Lab::new() };
+    let found = resource(Cluster, "a", 1);
+    let changed = BTreeMap::from([(found.key.clone(), Some(found))]);
+    lab.catalog.publish_partly(1, &changed, &BTreeSet::new(), lab.now);
+    lab.session.changed(&lab.catalog, lab.now);
+    let first = |kind, version: &str| Request {
+        kind,
+        names: Vec::new(),
+        version: version.to_owned(),
+        nonce: String::new(),
+        error: None,
+    };
+    lab.session.request(&first(Cluster, &held), &lab.catalog, lab.now);
+    lab.session.request(&first(Listener, ""), &lab.catalog, lab.now);
+    assert_eq!(lab.sent(), "lds []");
+    lab.catalog.release();
+    lab.session.changed(&lab.catalog, lab.now);
+    assert_eq!(lab.sent(), "cds [a]");
+}

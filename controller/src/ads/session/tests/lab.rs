@@ -1,6 +1,6 @@
 //! A session with a catalog, a clock in the hand, and a client that answers on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -82,6 +82,28 @@ impl Lab {
         let changed: BTreeMap<_, _> = put.chain(gone).collect();
         self.revision += 1;
         self.catalog.publish(self.revision, &changed, self.now);
+    }
+
+    /// A publish while a part of the source cannot be read.
+    pub(super) fn publish_partly(
+        &mut self,
+        put: &[Arc<Resource>],
+        gone: &[ResourceKey],
+        doubtful: &[ResourceKey],
+    ) {
+        let put = put.iter().map(|r| (r.key.clone(), Some(Arc::clone(r))));
+        let gone = gone.iter().map(|key| (key.clone(), None));
+        let changed: BTreeMap<_, _> = put.chain(gone).collect();
+        let doubtful: BTreeSet<_> = doubtful.iter().cloned().collect();
+        self.revision += 1;
+        self.catalog.publish_partly(self.revision, &changed, &doubtful, self.now);
+        self.session.changed(&self.catalog, self.now);
+    }
+
+    /// What was kept no longer is.
+    pub(super) fn release(&mut self) {
+        self.catalog.release();
+        self.session.changed(&self.catalog, self.now);
     }
 
     pub(super) fn publish(&mut self, put: &[Arc<Resource>], gone: &[ResourceKey]) {

@@ -1,0 +1,159 @@
+//! What an Envoy keeps while a part of the source cannot be read.
+
+use contour_core::xds::ResourceType::{Cluster, Endpoint, Listener, Route, ScopedRoute, Secret};
+
+use super::super::*;
+use super::lab::{Lab, resource, with_needs};
+
+/// The first request for each type of an Envoy that holds all of `held`.
+fn reconnect(lab: &mut Lab, held: &[&Arc<Resource>]) {
+    for kind in [Cluster, Listener, ScopedRoute] {
+        let of: Vec<_> = held.iter().filter(|r| r.key.kind == kind).copied().collect();
+        lab.first(kind, &[], &of);
+    }
+    for kind in [Endpoint, Route, Secret] {
+        let of: Vec<_> = held.iter().filter(|r| r.key.kind == kind).copied().collect();
+        let names: Vec<&str> = of.iter().map(|r| &*r.key.name).collect();
+        if !names.is_empty() {
+            lab.first(kind, &names, &of);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_published_is_kept_and_what_is_new_or_differs_is_sent() {
+    let mut lab = Lab::default();
+    let kinds = [Cluster, Listener, ScopedRoute, Endpoint, Route, Secret];
+    let lost = kinds.map(|kind| resource(kind, "lost", 1));
+    let (old, new) = (resource(Route, "edited", 1), resource(Route, "edited", 2));
+    lab.publish_partly(&[new, resource(ScopedRoute, "added", 1)], &[], &[]);
+    let mut held: Vec<_> = lost.iter().collect();
+    held.push(&old);
+    reconnect(&mut lab, &held);
+    assert_eq!(lab.sent(), "rds +edited\nsrds +added");
+    lab.ack_all();
+    assert_eq!(lab.state("rds:lost"), Some(HeldState::Pending));
+    lab.release();
+    let mut removed = String::new();
+    loop {
+        let sent = lab.sent();
+        if sent.is_empty() {
+            break;
+        }
+        removed = format!("{removed}{sent}\n");
+        lab.ack_all();
+    }
+    for kind in ["srds", "rds", "lds", "sds", "eds", "cds"] {
+        assert!(removed.contains(&format!("{kind} -lost\n")), "{removed}");
+    }
+    assert!(!removed.contains('+'), "{removed}");
+}
+
+#[test]
+fn a_version_in_doubt_goes_to_those_alone_who_have_none() {
+    let mut lab = Lab::default();
+    let (good, poor) = (resource(Route, "r", 1), resource(Route, "r", 2));
+    lab.publish_partly(&[Arc::clone(&poor)], &[], std::slice::from_ref(&poor.key));
+    lab.first(Route, &["r"], &[&good]);
+    assert_eq!(lab.sent(), "");
+    lab.reconnect();
+    lab.subscribe(Route, &["r"]);
+    assert_eq!(lab.sent(), "rds +r");
+    lab.reconnect();
+    lab.first(Route, &["r"], &[&good]);
+    assert_eq!(lab.sent(), "");
+    // Published anew without doubt, or with nothing in doubt any more.
+    let whole = resource(Route, "r", 3);
+    lab.publish_partly(&[whole], &[], &[]);
+    assert_eq!(lab.sent(), "rds +r");
+    lab.reconnect();
+    lab.publish_partly(&[Arc::clone(&poor)], &[], std::slice::from_ref(&poor.key));
+    lab.first(Route, &["r"], &[&good]);
+    assert_eq!(lab.sent(), "");
+    lab.release();
+    assert_eq!(lab.sent(), "rds +r");
+    assert_eq!(lab.last_versions(), [poor.version]);
+}
+
+#[test]
+fn what_is_withdrawn_without_doubt_goes_and_clusters_wait_for_the_end() {
+    let mut lab = Lab::default();
+    let kinds = [ScopedRoute, Route, Endpoint, Cluster];
+    let [scope, route, endpoints, cluster] = kinds.map(|kind| resource(kind, "x", 1));
+    let unsure = resource(ScopedRoute, "unsure", 1);
+    let held = [&scope, &route, &endpoints, &cluster, &unsure];
+    let all: Vec<_> = held.into_iter().map(Arc::clone).collect();
+    lab.publish_partly(&all, &[], &[]);
+    reconnect(&mut lab, &held);
+    assert_eq!(lab.sent(), "lds (empty)");
+    lab.ack_all();
+    let gone: Vec<_> = held.iter().map(|r| r.key.clone()).collect();
+    lab.publish_partly(&[], &gone, std::slice::from_ref(&unsure.key));
+    assert_eq!(lab.sent(), "srds -x");
+    lab.ack_all();
+    assert_eq!(lab.sent(), "rds -x");
+    lab.ack_all();
+    assert_eq!(lab.sent(), "");
+    // What comes back and goes again is gone again.
+    lab.publish_partly(std::slice::from_ref(&scope), &[], &[]);
+    assert_eq!(lab.sent(), "srds +x");
+    lab.ack_all();
+    lab.publish_partly(&[], std::slice::from_ref(&scope.key), &[]);
+    assert_eq!(lab.sent(), "srds -x");
+    lab.ack_all();
+    lab.release();
+    for expected in ["srds -unsure", "eds -x", "cds -x"] {
+        assert_eq!(lab.sent(), expected);
+        lab.ack_all();
+    }
+}
+
+#[test]
+fn a_name_that_envoy_does_not_have_is_answered() {
+    let mut lab = Lab::default();
+    lab.publish_partly(&[], &[], &[]);
+    let lost = resource(Secret, "lost.test", 1);
+    lab.first(Secret, &["lost.test", "unknown.test"], &[&lost]);
+    assert_eq!(lab.sent(), "sds -unknown.test");
+    lab.ack_all();
+    lab.release();
+    assert_eq!(lab.sent(), "sds -lost.test");
+}
+
+#[test]
+fn a_new_route_does_not_wait_for_a_cluster_that_is_kept_as_it_was() {
+    let mut lab = Lab::default();
+    let (before, now) = (resource(Cluster, "c", 1), resource(Cluster, "c", 2));
+    let route = with_needs(&resource(Route, "r", 1), std::slice::from_ref(&now.key));
+    lab.publish_partly(&[Arc::clone(&now), route], &[], std::slice::from_ref(&now.key));
+    lab.first(Cluster, &[], &[&before]);
+    lab.subscribe(Route, &["r"]);
+    assert_eq!(lab.sent(), "rds +r");
+}
+
+#[test]
+fn a_session_that_outran_the_journal_keeps_all_the_same() {
+    let mut lab = Lab::default();
+    let lost = resource(ScopedRoute, "lost", 1);
+    lab.publish_partly(&[], &[], &[]);
+    lab.first(ScopedRoute, &[], &[&lost]);
+    for version in 0..20 {
+        let many = (0..1_000).map(|n| resource(Endpoint, &format!("e{n}"), version));
+        lab.publish_unseen(&many.collect::<Vec<_>>(), &[]);
+    }
+    lab.publish(&[resource(ScopedRoute, "new", 1)], &[]);
+    assert_eq!(lab.sent(), "srds +new");
+    lab.ack_all();
+    assert_eq!(lab.sent(), "");
+    lab.release();
+    assert_eq!(lab.sent(), "srds -lost");
+    assert_eq!(lab.state("srds:new"), Some(HeldState::Acknowledged));
+}
+
+#[test]
+fn a_release_without_a_hold_is_nothing() {
+    let mut lab = Lab::ready();
+    let before = lab.catalog.sequence();
+    lab.release();
+    assert_eq!(lab.catalog.sequence(), before);
+}
