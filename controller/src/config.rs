@@ -23,6 +23,8 @@ pub struct Config {
     pub listen: Listen,
     /// How Envoys are told from strangers.
     pub security: XdsSecurity,
+    /// What keeps Envoys from losing what is only seemingly gone.
+    pub safeguards: Safeguards,
 }
 
 impl Config {
@@ -35,7 +37,22 @@ impl Config {
             options: Options { allow_loopback_endpoints: true, ..Options::default() },
             listen: Listen { xds: any, health: any, metrics: any, debug: any },
             security: XdsSecurity::Plaintext,
+            safeguards: Safeguards::default(),
         }
+    }
+}
+
+/// What keeps Envoys from losing what is only seemingly gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Safeguards {
+    /// How long at most, after a start, Envoys keep what they have while a part of the source
+    /// cannot be read; zero for not at all.
+    pub unread_hold: Duration,
+}
+
+impl Default for Safeguards {
+    fn default() -> Self {
+        Self { unread_hold: Duration::from_mins(1) }
     }
 }
 

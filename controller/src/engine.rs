@@ -2,6 +2,8 @@
 //!
 //! # Guarantees
 //! - Nothing is published before the source has told all that it held at start.
+//! - What a source could not read at its start is taken from no Envoy until everything was read
+//!   once, or a time has passed.
 //! - Changes that wait are taken up together; a change alone is taken up at once.
 //! - A finding is logged and told when it is new, not again.
 
@@ -9,6 +11,7 @@ mod ledger;
 pub(crate) mod observed;
 pub(crate) mod programs;
 pub(crate) mod query;
+mod start;
 pub(crate) mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 use self::ledger::{Difference, Ledger};
 use self::programs::{Programs, StatusParts, World, changed, told, until};
 use self::query::Query;
+use self::start::Start;
 use crate::ads::{Ads, Event};
+use crate::config::Safeguards;
 use crate::event::ControllerEvent;
 use crate::kubernetes::clock;
 use crate::kubernetes::peers::Answer;
@@ -41,6 +46,9 @@ const CLOCK: Duration = Duration::from_mins(1);
 /// its end.
 const TOGETHER: usize = 50_000;
 
+/// What is named where something is said of the source as a whole.
+const SOURCE: &str = "the source";
+
 /// Replaces a resource before it is published, for tests; `None` leaves it as it is.
 pub type Rewrite = Arc<dyn Fn(&Resource) -> Option<Resource> + Send + Sync>;
 
@@ -52,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: broadcast::Sender<ControllerEvent>,
     pub(crate) synced: watch::Sender<bool>,
+    pub(crate) safeguards: Safeguards,
     /// What it takes to write status, if there is anybody to write it to.
     pub(crate) status: Option<StatusParts>,
 }
@@ -78,6 +87,7 @@ pub(crate) struct Engine {
     revision: u64,
     /// What is to be published once the source is in sync; `None` from then on.
     held: Option<BTreeMap<ResourceKey, Option<Arc<Resource>>>>,
+    start: Start,
 }
 
 /// What a batch of changes led to, to be told.
@@ -98,6 +108,7 @@ impl Engine {
         let pipeline = Pipeline::new(parts.options.clone());
         let initial = pipeline.initial();
         Self {
+            start: Start::new(parts.safeguards.unread_hold),
             parts,
             pipeline,
             ledger: Ledger::default(),
@@ -112,6 +123,14 @@ impl Engine {
     #[cfg(test)]
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+
+    /// Ends what Envoys keep of what could not be read at the start, as the time would.
+    #[cfg(test)]
+    pub(crate) fn give_up(&mut self) {
+        if let Some(at) = self.start.deadline() {
+            self.stop_keeping(at);
+        }
     }
 
     /// Works until `stop` is cancelled.
@@ -163,12 +182,14 @@ impl Engine {
                 }
                 answer = told(answers.as_mut()) => self.take_in(answer),
                 () = until(wake) => self.judge(),
+                () = until(self.start.deadline()) => self.stop_keeping(tokio::time::Instant::now()),
             }
         }
     }
 
     pub(crate) fn apply(&mut self, batch: Batch) {
         let started = Instant::now();
+        let now = tokio::time::Instant::from_std(started);
         let mut report =
             Report { synced: batch.synced && self.held.is_some(), ..Report::default() };
         let loose = self.note(&batch.changes, &mut report.objects);
@@ -193,7 +214,15 @@ impl Engine {
         self.parts.metrics.units.inc_by(outcome.units as u64);
         let concerned = self.concerned(&outcome);
         self.note_watched(&outcome, &report.objects);
+        let is_told = batch.unread.is_some();
+        let is_over = batch.unread.is_some_and(|unread| self.start.heard(unread));
+        if report.synced {
+            self.start.synced(now);
+        }
         self.publish(outcome.resources, &mut report);
+        if is_over {
+            self.parts.ads.release();
+        }
         if let Some(programs) = &mut self.programs {
             for object in seen.iter().chain(&concerned) {
                 programs.touch(object, self.revision);
@@ -209,6 +238,9 @@ impl Engine {
         self.parts.metrics.apply_duration.observe(elapsed.as_secs_f64());
         for (file, problems) in batch.problems {
             self.tell_file(&file, problems);
+        }
+        if is_told {
+            self.tell_start();
         }
         self.tell(report, elapsed);
     }
@@ -347,7 +379,15 @@ impl Engine {
         // The first publish opens the gate for Envoys, even if there is nothing to serve.
         if report.synced || !resources.is_empty() {
             let resources = self.rewritten(resources);
-            self.parts.ads.publish(self.revision, &resources);
+            match self.start.gaps() {
+                None => self.parts.ads.publish(self.revision, &resources),
+                Some(gaps) => {
+                    let keys = resources.keys();
+                    let doubtful = keys.filter(|key| self.pipeline.is_doubtful(key, gaps));
+                    let doubtful = doubtful.cloned().collect();
+                    self.parts.ads.publish_partly(self.revision, &resources, &doubtful);
+                }
+            }
         }
         if report.synced {
             self.parts.synced.send_replace(true);
@@ -397,6 +437,23 @@ impl Engine {
         }
     }
 
+    /// The time is over for which Envoys keep what could not be read at the start.
+    fn stop_keeping(&mut self, now: tokio::time::Instant) {
+        if self.start.pass(now) {
+            self.parts.ads.release();
+            self.tell_start();
+        }
+    }
+
+    /// Says what has not been read since the start, if that differs from what was last said.
+    fn tell_start(&mut self) {
+        let findings = self.start.findings();
+        if findings.is_empty() && self.ledger.has_file(SOURCE) {
+            tracing::info!("what could not be read at the start has been read now");
+        }
+        self.tell_file(&SOURCE.into(), findings);
+    }
+
     fn tell_file(&mut self, file: &Arc<str>, problems: Vec<Diagnostic>) {
         let well = problems.is_empty();
         let difference = self.ledger.file(file, problems);
@@ -404,7 +461,7 @@ impl Engine {
             log(diagnostic);
         }
         if well && !difference.mended.is_empty() {
-            tracing::info!(file = %file, "the file is well again");
+            tracing::info!(file = %file, "nothing is wrong with it any more");
             let file = Arc::clone(file);
             self.send(ControllerEvent::SourceMended { file });
         } else if !difference.new.is_empty() {
@@ -499,6 +556,7 @@ fn gather(first: Batch, batches: &mut mpsc::Receiver<Batch>) -> Batch {
         all.files.extend(next.files);
         all.seen.extend(next.seen);
         all.addresses = next.addresses.or(all.addresses);
+        all.unread = next.unread.or(all.unread);
         all.synced |= next.synced;
     }
     all

@@ -183,6 +183,7 @@ impl Controller {
             metrics: Arc::clone(&metrics),
             events: events.clone(),
             synced,
+            safeguards: config.safeguards,
             status,
         };
         engine(parts, (batches, inquiries), &mut tasks, &stop)?;

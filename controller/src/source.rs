@@ -3,6 +3,7 @@
 pub mod directory;
 pub(crate) mod kubernetes;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use contour_cluster::decode::Seen;
 use contour_core::diagnostic::Diagnostic;
 use contour_core::manifest::Spans;
 use contour_core::name::ObjectRef;
-use contour_core::pipeline::Change;
+use contour_core::pipeline::{Change, Gaps};
 use contour_core::status::Address;
 use tokio::sync::mpsc;
 
@@ -28,6 +29,16 @@ pub enum Source {
     Channel(mpsc::Receiver<Vec<Change>>),
 }
 
+/// What a source has not been able to read since it was started. What was read once and cannot be
+/// read any more is no part of it: its last good form is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// What may lie in it.
+    pub gaps: Gaps,
+    /// What to make readable: files, or parts of the API.
+    pub parts: BTreeSet<Arc<str>>,
+}
+
 /// Something that a source has to tell the engine, taken whole or not at all.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -43,6 +54,8 @@ pub struct Batch {
     pub(crate) seen: Vec<(ObjectRef, Seen)>,
     /// Where hosts are served, if that differs.
     pub(crate) addresses: Option<Vec<Address>>,
+    /// What has not been read since the start, if that differs.
+    pub unread: Option<Unread>,
     /// Whether the source has now told all that there was when it started.
     pub synced: bool,
 }
@@ -55,6 +68,7 @@ impl Batch {
             && self.problems.is_empty()
             && self.seen.is_empty()
             && self.addresses.is_none()
+            && self.unread.is_none()
             && !self.synced
     }
 }

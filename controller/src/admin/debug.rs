@@ -24,6 +24,7 @@ const HELP: &str = "\
 /debug/observe/IngressRoute/<namespace>/<name>      its weights, which Envoys have it, its traffic by route and service
 /debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
 /debug/envoys                                the Envoys connected, and what they have and reject
+/debug/source                                what could not be read since the start
 /debug/version                               what this is
 ";
 
@@ -48,6 +49,7 @@ pub(super) async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> A
         },
         ["debug", "resources"] => resources(admin, request.uri().query()).await,
         ["debug", "envoys"] => envoys(admin).await,
+        ["debug", "source"] => source(admin).await,
         ["debug", "version"] => json_answer(&json!(Version::own())),
         _ => text(StatusCode::NOT_FOUND, format!("there is nothing here; try\n{HELP}")),
     }
@@ -183,6 +185,17 @@ async fn envoys(admin: &Admin) -> Answer {
     };
     let envoys: Vec<_> = views.iter().map(|view| envoy(view, &owners)).collect();
     json_answer(&json!({ "revision": revision, "envoys": envoys }))
+}
+
+async fn source(admin: &Admin) -> Answer {
+    let Some(view) = admin.inquiry.source().await else {
+        return ended();
+    };
+    json_answer(&json!({
+        "in_sync": view.is_synced,
+        "unread": view.unread.iter().map(|part| &**part).collect::<Vec<_>>(),
+        "kept_for_seconds": view.kept_for.map(|left| left.as_secs()),
+    }))
 }
 
 fn envoy(view: &EnvoyView, owners: &BTreeMap<ResourceKey, Vec<ObjectRef>>) -> Value {

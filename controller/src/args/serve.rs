@@ -10,7 +10,9 @@ use contour_core::name::ObjectName;
 use contour_core::options::{Bind, Options, TlsLayout};
 
 use super::{ArgsError, texts, tls_files};
-use crate::config::{Access, Config, Election, Kubernetes, Listen, StatusAddresses, XdsSecurity};
+use crate::config::{
+    Access, Config, Election, Kubernetes, Listen, Safeguards, StatusAddresses, XdsSecurity,
+};
 use crate::configuration::value::{Format, Parse, Port};
 use crate::configuration::{self, Configuration};
 use crate::source::Source;
@@ -104,6 +106,10 @@ pub struct ServeArgs {
     #[arg(long, value_enum, value_name = "FEATURE", help_heading = "Objects")]
     pub disable_feature: Vec<Feature>,
 
+    /// How long at most, after a start, Envoys keep what they have while a file, or a kind of the
+    /// API server, cannot be read; 0s for not at all.
+    #[arg(long, value_name = "DURATION", value_parser = hold, default_value = "1m", help_heading = "Operation")]
+    pub unread_hold: Duration,
     /// Address of /healthz and /readyz.
     #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Operation")]
     pub health_address: IpAddr,
@@ -280,6 +286,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     <Duration as Parse>::parse(text).ok_or_else(|| Duration::complaint(text))
 }
 
+/// A time that may be none.
+fn hold(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 fn qps(text: &str) -> Result<f32, String> {
     <f32 as Parse>::parse(text).ok_or_else(|| f32::complaint(text))
 }
@@ -367,7 +378,8 @@ impl ServeArgs {
             inside(&roots, &kubernetes.watch_namespaces)?;
             Source::Kubernetes(Box::new(kubernetes))
         };
-        Ok(Config { source, options, listen, security })
+        let safeguards = Safeguards { unread_hold: self.unread_hold };
+        Ok(Config { source, options, listen, security, safeguards })
     }
 
     fn listen(&self, file: &Configuration) -> Listen {

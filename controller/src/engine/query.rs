@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use contour_core::diagnostic::{Code, Diagnostic, Severity};
 use contour_core::name::{FieldPath, Kind, ObjectName, ObjectRef};
 use contour_core::pipeline::State;
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Engine;
 use super::observed::Observed;
@@ -37,6 +39,8 @@ pub(crate) enum Query {
     Watch(bool, oneshot::Sender<(Changed, bool)>),
     /// How much there is of everything.
     Counts(oneshot::Sender<Counts>),
+    /// What is known of the source.
+    Source(oneshot::Sender<SourceView>),
 }
 
 /// An object in a list.
@@ -83,7 +87,19 @@ pub(crate) struct Counts {
     pub(crate) resources: BTreeMap<ResourceType, usize>,
     pub(crate) rejected: usize,
     pub(crate) source_problems: usize,
+    pub(crate) source_unread: usize,
     pub(crate) status_waiting: usize,
+}
+
+/// What is known of the source.
+#[derive(Debug)]
+pub(crate) struct SourceView {
+    /// Whether it has told all that it held at the start.
+    pub(crate) is_synced: bool,
+    /// What has not been read since the start.
+    pub(crate) unread: Vec<Arc<str>>,
+    /// For how long Envoys still keep what they have of that.
+    pub(crate) kept_for: Option<Duration>,
 }
 
 /// Asks the engine. `None` means that the engine has ended.
@@ -134,6 +150,10 @@ impl Inquiry {
         self.ask(Query::Counts).await
     }
 
+    pub(crate) async fn source(&self) -> Option<SourceView> {
+        self.ask(Query::Source).await
+    }
+
     async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Option<T> {
         let (answer, result) = oneshot::channel();
         self.0.send(query(answer)).await.ok()?;
@@ -156,6 +176,7 @@ impl Engine {
             Query::Route(object, ports, answer) => answer.send(self.route(object, &ports)).is_ok(),
             Query::Watch(anew, answer) => answer.send(self.watch(anew)).is_ok(),
             Query::Counts(answer) => answer.send(self.counts()).is_ok(),
+            Query::Source(answer) => answer.send(self.source()).is_ok(),
         };
     }
 
@@ -211,6 +232,14 @@ impl Engine {
         resources
     }
 
+    fn source(&self) -> SourceView {
+        SourceView {
+            is_synced: self.held.is_none(),
+            unread: self.start.parts().cloned().collect(),
+            kept_for: self.start.left(Instant::now()),
+        }
+    }
+
     fn counts(&self) -> Counts {
         let mut counts = Counts {
             revision: self.revision,
@@ -219,6 +248,7 @@ impl Engine {
             resources: ResourceType::ALL.into_iter().map(|k| (k, 0)).collect(),
             rejected: self.ledger.rejections().len(),
             source_problems: self.ledger.file_problems(),
+            source_unread: self.start.parts().len(),
             status_waiting: self.programs.as_ref().map_or(0, Programs::waiting),
             ..Counts::default()
         };

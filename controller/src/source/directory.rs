@@ -8,17 +8,21 @@
 //! - Of several files that name an object, the first by path counts; the others are told, and the
 //!   next one takes over when the first goes away.
 //! - If the whole directory goes away, everything stays in force until it is back.
+//! - At the start, files that are being written are waited for, up to two seconds.
+//! - At the start there is no last good form. A file that cannot be read then is told as unread
+//!   until it has been whole once, and for a moment anything may be missing.
 
 mod catalog;
 mod pending;
 mod read;
+mod unread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use contour_core::manifest::{self, Limits};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
@@ -32,6 +36,16 @@ use super::{Batch, SourceError};
 
 /// Signals that may wait between the watcher and us; beyond that we look at everything anew.
 const SIGNALS: usize = 4096;
+
+/// How long after the start a file that is not there may only be gone for a moment.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// At the start nobody tells whether a file is being written. One that was not written to for so
+/// long is not.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How long the start waits at most for files that are being written.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often we see whether the directory is still the one that we watch.
 const ROOT_CHECK: Duration = Duration::from_secs(1);
@@ -204,6 +218,7 @@ struct State {
 
 impl State {
     fn run(mut self, signals: &Receiver<Signal>, batches: &mpsc::Sender<Batch>) {
+        self.wait_for_quiet(batches);
         self.scan(&self.root.clone());
         let mut first = self.catalog.take();
         first.synced = true;
@@ -211,6 +226,7 @@ impl State {
             return;
         }
         let mut root_check = Instant::now() + ROOT_CHECK;
+        let settle = Instant::now() + SETTLE;
         loop {
             let now = Instant::now();
             let due = self.pending.next().map_or(root_check, |at| at.min(root_check));
@@ -229,11 +245,29 @@ impl State {
             if now >= root_check {
                 root_check = now + ROOT_CHECK;
                 self.check_root();
+                self.check_unread();
             }
             self.work(now);
+            if now >= settle {
+                self.catalog.end_start();
+            }
             let batch = self.catalog.take();
             if batches.is_closed() || (!batch.is_empty() && batches.blocking_send(batch).is_err()) {
                 return;
+            }
+        }
+    }
+
+    /// Waits until no file has been written to for a moment, or somebody writes without end.
+    fn wait_for_quiet(&self, batches: &mpsc::Sender<Batch>) {
+        let end = Instant::now() + PATIENCE;
+        while !batches.is_closed() && Instant::now() < end {
+            let now = SystemTime::now();
+            let files = read::list(&self.root).files;
+            let ages = files.iter().filter_map(|(_, signature)| signature.as_ref()?.age(now));
+            match ages.min().and_then(|age| QUIET.checked_sub(age)) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left),
+                Some(_) | None => return,
             }
         }
     }
@@ -315,8 +349,8 @@ impl State {
             }
             Reading::Text(signature, text) => {
                 self.pending.appeared(path);
-                if text.trim().is_empty() && self.catalog.empty(path, &shown, signature) {
-                    return;
+                if text.trim().is_empty() {
+                    return self.catalog.empty(path, &shown, signature);
                 }
                 let manifest = manifest::read(&shown, &text, self.limits);
                 self.catalog.update(path, &shown, (signature, manifest));
@@ -365,6 +399,21 @@ impl State {
         }
         for (path, signature) in listing.files {
             if !self.catalog.is_current(&path, signature) {
+                self.look(&path);
+            }
+        }
+    }
+
+    /// Looks again at that of which nothing is known: what made it unreadable may have ended where
+    /// no watch sees it.
+    fn check_unread(&mut self) {
+        let unread = self.catalog.unread();
+        let files: Vec<_> = unread.files().cloned().collect();
+        if unread.has_directories() {
+            self.scan(&self.root.clone());
+        }
+        for path in files {
+            if !self.catalog.is_current(&path, read::signature(&path)) {
                 self.look(&path);
             }
         }

@@ -1,5 +1,7 @@
 //! A Kubernetes API server as the source of objects.
 
+mod unread;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::Batch;
 use crate::config::{Kubernetes, StatusAddresses};
 use crate::kubernetes::peers::Addresses;
 use crate::metrics::{Metrics, OfKind, OfRequest};
+pub(crate) use unread::Unread;
 
 /// Updates that may wait to be taken in; then the connections to the API server wait.
 const UPDATES: usize = 64;
@@ -61,6 +64,7 @@ pub(crate) async fn run(
             namespace: Arc::clone(&settings.namespace),
             replicas: BTreeMap::new(),
             failing: BTreeMap::new(),
+            unread: Unread::default(),
         };
         if fixed.is_some() {
             told.send(Batch { addresses: fixed, ..Batch::default() }).await;
@@ -84,6 +88,7 @@ struct Teller {
     replicas: BTreeMap<ObjectRef, BTreeSet<SocketAddr>>,
     /// Scopes of each kind that are not being watched.
     failing: BTreeMap<Kind, BTreeSet<String>>,
+    unread: Unread,
 }
 
 impl Teller {
@@ -94,7 +99,10 @@ impl Teller {
 
     async fn take_in(&mut self, update: Update) {
         match update {
-            Update::Synced => self.send(Batch { synced: true, ..Batch::default() }).await,
+            Update::Synced => {
+                self.unread.synced();
+                self.send(Batch { synced: true, ..Batch::default() }).await;
+            }
             Update::Asked { scope, asked } => {
                 let request = match asked {
                     Asked::List => "list",
@@ -111,9 +119,10 @@ impl Teller {
                     let (scope, objects) = (scope.to_string(), output.healed);
                     tracing::warn!(scope, objects, "events of the API server had been lost");
                 }
-                if let Some(health) = output.health {
-                    self.tell_health(&scope, &health);
+                if let Some(health) = &output.health {
+                    self.tell_health(&scope, health);
                 }
+                self.unread.heard(&scope, &output);
                 if scope.kind() == Kind::EndpointSlice {
                     self.find_replicas(&output.changes);
                 }
@@ -121,6 +130,7 @@ impl Teller {
                     changes: output.changes,
                     seen: output.seen,
                     addresses: output.addresses,
+                    unread: self.unread.take(),
                     ..Batch::default()
                 };
                 if !batch.is_empty() {

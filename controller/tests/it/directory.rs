@@ -77,9 +77,38 @@ impl Watched {
         (watched, seen(&first))
     }
 
+    /// The next that says more than what has not been read since the start.
     async fn batch(&mut self) -> Batch {
+        loop {
+            let mut batch = self.any().await;
+            batch.unread = None;
+            if !batch.is_empty() {
+                return batch;
+            }
+        }
+    }
+
+    async fn any(&mut self) -> Batch {
         let next = tokio::time::timeout(PATIENCE, self.batches.recv()).await;
         next.expect("something is told").expect("the watcher lives")
+    }
+
+    /// The parts that have not been read since the start, once the start is over and this is what
+    /// they are.
+    async fn unread(&mut self, expected: &[&str]) {
+        loop {
+            let Some(unread) = self.any().await.unread else {
+                continue;
+            };
+            let names = unread.parts.iter().map(|part| {
+                let path = part.split(" (").next().unwrap_or_default();
+                Path::new(path).file_name().unwrap().to_string_lossy().into_owned()
+            });
+            let is_over = unread.gaps.is_empty() == unread.parts.is_empty();
+            if is_over && names.eq(expected.iter().copied()) {
+                return;
+            }
+        }
     }
 
     /// The next that has to do with objects or problems; places may be told as well.
@@ -278,6 +307,91 @@ async fn files_that_cannot_be_read_are_told_and_their_objects_kept() {
     assert_eq!(watched.next().await, [problem("p.yaml", &[])]);
     watched.put("a.yaml", &service("a", 2));
     assert_eq!(watched.next().await, [applied("a", 2), problem("a.yaml", &[])]);
+}
+
+/// A Service cut off in its middle.
+fn cut(name: &str) -> String {
+    service(name, 1).replace("}]}", "")
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_at_the_start_is_unread_until_it_was_whole_once() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("a.yaml"), service("a", 1)).unwrap();
+    fs::write(path("cut.yaml"), format!("{}---\n{}", service("whole", 1), cut("cut"))).unwrap();
+    fs::write(path("empty.yaml"), "").unwrap();
+    fs::write(path("latin1.yaml"), b"\xff").unwrap();
+    fs::write(path("wrong.yaml"), service("w", 1).replace("port: 1", "port: [1]")).unwrap();
+    fs::write(path("comments.yaml"), "# nothing\n").unwrap();
+    symlink("nothing.txt", path("dangles.yaml")).unwrap();
+    symlink("turns.yaml", path("turns.yaml")).unwrap();
+    let (sender, batches) = mpsc::channel(16);
+    let directory = Directory::start(dir.path(), sender).unwrap();
+    let mut watched = Watched { dir, batches, _directory: directory };
+    let first = watched.any().await;
+    assert!(first.synced);
+    assert_eq!(
+        seen(&first),
+        [
+            applied("a", 1),
+            applied("whole", 1),
+            Seen::Undecodable("w".to_owned()),
+            problem("cut.yaml", &[Code::ManifestSyntax]),
+            problem("dangles.yaml", &[Code::FileUnreadable]),
+            problem("latin1.yaml", &[Code::ManifestSyntax]),
+            problem("turns.yaml", &[Code::FileUnreadable]),
+        ]
+    );
+    let all = ["cut.yaml", "dangles.yaml", "empty.yaml", "latin1.yaml", "turns.yaml", "wrong.yaml"];
+    let parts = first.unread.expect("it is told with the first batch").parts;
+    assert_eq!(parts.len(), all.len(), "{parts:?}");
+    watched.put("cut.yaml", &service("cut", 1));
+    fs::write(watched.path("nothing.txt"), service("d", 1)).unwrap();
+    fs::write(watched.path("empty.yaml"), service("e", 1)).unwrap();
+    fs::remove_file(watched.path("latin1.yaml")).unwrap();
+    watched.unread(&["turns.yaml", "wrong.yaml"]).await;
+    watched.put("wrong.yaml", &service("w", 1));
+    watched.put("turns.yaml", &service("t", 1));
+    watched.unread(&[]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_at_the_start_is_waited_for() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{}---\n{}", service("a", 1), service("b", 2));
+    // What stands so far is whole as YAML.
+    let (begin, end) = text.split_at(text.find("---").unwrap());
+    let mut file = fs::File::create(dir.path().join("a.yaml")).unwrap();
+    file.write_all(begin.as_bytes()).unwrap();
+    let (sender, batches) = mpsc::channel(16);
+    let directory = Directory::start(dir.path(), sender).unwrap();
+    file.write_all(end.as_bytes()).unwrap();
+    drop(file);
+    let mut watched = Watched { dir, batches, _directory: directory };
+    let first = watched.any().await;
+    assert_eq!(seen(&first), [applied("a", 1), applied("b", 2)]);
+}
+
+#[tokio::test]
+async fn what_was_whole_once_is_never_unread_again_and_neither_is_what_is_new() {
+    let (mut watched, _) = Watched::new(&[("a.yaml", &service("a", 1))]).await;
+    watched.unread(&[]).await;
+    watched.put("a.yaml", &cut("a"));
+    watched.put("b.yaml", &cut("b"));
+    watched.put("zz-mark.yaml", &service("mark", 1));
+    let mut codes = Vec::new();
+    loop {
+        let batch = watched.any().await;
+        assert_eq!(batch.unread, None);
+        codes.extend(batch.problems.iter().map(|(_, problems)| problems[0].code));
+        if seen(&batch).contains(&applied("mark", 1)) {
+            break;
+        }
+    }
+    assert_eq!(codes, [Code::ManifestSyntax; 2]);
 }
 
 #[tokio::test]

@@ -75,6 +75,9 @@ codes! {
     FileUnreadable "CTR010" Error
         "A file or directory of the source cannot be read; what it said before stays in force."
         "Give the controller permission to read it, put it back, or remove it for good.";
+    SourceIncomplete "CTR011" Warning
+        "Since the controller was started, a part of its source could not be read; Envoys keep what they have of it for a time."
+        "Make the parts named readable, or delete those that are not needed.";
 
     FqdnMissing "CTR101" Error
         "A root IngressRoute names no host."

@@ -78,8 +78,22 @@ impl KubernetesStage {
         options: Options,
         rewrite: Option<contour::serve::Rewrite>,
     ) -> Self {
+        Self::at(0, settings, options, rewrite).await
+    }
+
+    /// The same, with Envoys served on this port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn at(
+        xds: u16,
+        settings: Kubernetes,
+        options: Options,
+        rewrite: Option<contour::serve::Rewrite>,
+    ) -> Self {
         let mut config = Config::local(Source::Kubernetes(Box::new(settings)));
         config.options = options;
+        config.listen.xds.set_port(xds);
         let hooks = Hooks {
             rewrite: Some(Arc::new(move |resource: &Resource| {
                 rewrite.as_ref().and_then(|rewrite| rewrite(resource)).or_else(|| at_home(resource))

@@ -13,11 +13,13 @@ mod peers;
 #[path = "fault/rejection.rs"]
 mod rejection;
 #[path = "fault/restart.rs"]
-mod restart;
+pub(crate) mod restart;
 #[path = "fault/rotation.rs"]
 mod rotation;
 #[path = "fault/shutdown.rs"]
 mod shutdown;
+#[path = "fault/start.rs"]
+mod start;
 #[path = "fault/values.rs"]
 mod values;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use contour_cluster::scope::Scope;
 use contour_cluster::watch::{self, Output};
 use contour_core::name::{Kind, ObjectName, ObjectRef};
-use contour_core::pipeline::{Change, Options};
+use contour_core::pipeline::{Change, Gaps, Options};
 use contour_core::status::Address;
 use contour_core::xds::{Resource, ResourceKey, ResourceType};
 use fastrand::Rng;
@@ -22,21 +22,38 @@ use super::envoy::{Envoy, Memory};
 use super::link::{Around, Blip, Faults, Link};
 use super::objects::{self, Draft, SECURE};
 use super::server::Server;
+use crate::config::Safeguards;
 use crate::engine::{Engine, Parts};
 use crate::metrics::Metrics;
 use crate::source::Batch;
+use crate::source::kubernetes::Unread;
 use ending::{decoded, pipeline};
 pub(super) use tally::Tally;
 
-/// Parts of the controller that can be taken away, to see that it is noticed.
+/// A part of the controller that can be taken away, to see that it is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything is listed again and compared from time to time.
+    Comparison,
+    /// Nothing is published before everything has been told.
+    Gate,
+    /// What could not be read at a start is kept.
+    Hold,
+}
+
+/// How a world is run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Switches {
-    /// Everything is listed again and compared from time to time.
-    pub(super) compares: bool,
-    /// Nothing is published before everything has been told.
-    pub(super) gates: bool,
+    /// What the controller lacks.
+    pub(super) without: Option<Part>,
     /// The story is told, to whoever replays a seed.
     pub(super) tells: bool,
+}
+
+impl Switches {
+    fn has(self, part: Part) -> bool {
+        self.without != Some(part)
+    }
 }
 
 /// The longest that a watch lives, and something more.
@@ -45,6 +62,9 @@ const LIFE: Duration = Duration::from_mins(11);
 /// A kind that is missing, as far as the API server says, but for a moment only, must not be
 /// missed: shorter than the time after which it counts as empty, before and after the start.
 const SHORT: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(45));
+
+/// How long it may also last at a start: it counts as empty then, but Envoys keep what they have.
+const LONG: Duration = Duration::from_mins(1);
 
 /// See the module.
 pub(super) struct World {
@@ -61,6 +81,9 @@ pub(super) struct World {
     engine: Engine,
     ads: Ads,
     is_synced: bool,
+    unread: Unread,
+    /// What has not been read since the start.
+    gaps: Gaps,
     addresses: Vec<Address>,
     envoys: Vec<Envoy>,
     batch: usize,
@@ -82,6 +105,7 @@ fn engine(metrics: &Arc<Metrics>) -> (Engine, Ads) {
         metrics: Arc::clone(metrics),
         events: broadcast::Sender::new(1),
         synced: signal::Sender::new(false),
+        safeguards: Safeguards::default(),
         status: None,
     };
     (Engine::new(parts), ads)
@@ -117,7 +141,7 @@ impl World {
         let compare = [Duration::from_mins(2), Duration::from_mins(30)][rng.usize(0..2)];
         let settings = watch::Settings {
             page: rng.u32(1..8),
-            compare: if switches.compares { compare } else { Duration::MAX },
+            compare: if switches.has(Part::Comparison) { compare } else { Duration::MAX },
             ..watch::Settings::default()
         };
         let mut level = |most: f64| if rng.bool() { 0.0 } else { rng.f64() * most };
@@ -146,6 +170,8 @@ impl World {
             engine,
             ads,
             is_synced: false,
+            unread: Unread::default(),
+            gaps: Gaps::default(),
             addresses: Vec::new(),
             envoys,
             batch: rng.usize(1..6),
@@ -176,11 +202,16 @@ impl World {
         self.links = links.collect();
         self.addresses.clear();
         self.is_synced = false;
+        (self.unread, self.gaps) = (Unread::default(), Gaps::default());
         for number in 0..self.links.len() {
             if self.rng.u8(0..4) == 0 {
                 self.blip(number);
             }
         }
+    }
+
+    fn is_partial(&self) -> bool {
+        !self.gaps.is_empty()
     }
 
     fn instant(&self) -> Instant {
@@ -231,6 +262,7 @@ impl World {
             if tells && !output.is_empty() {
                 eprintln!("{:?} {output:?}", self.now);
             }
+            self.unread.heard(self.links[number].scope(), &output);
             self.take_in(output, &mut gathered);
             if self.rng.bool() {
                 self.apply(std::mem::take(&mut gathered))?;
@@ -238,6 +270,10 @@ impl World {
         }
         let all = self.links.iter().all(|link| link.is_complete);
         gathered.synced = all && !self.is_synced;
+        if gathered.synced {
+            self.unread.synced();
+            self.tally.partial += u64::from(self.is_partial());
+        }
         self.is_synced |= all;
         self.apply(gathered)
     }
@@ -247,13 +283,17 @@ impl World {
             self.addresses = addresses;
         }
         batch.changes.extend(output.changes);
+        if let Some(unread) = self.unread.take().filter(|_| self.switches.has(Part::Hold)) {
+            self.gaps = unread.gaps.clone();
+            batch.unread = Some(unread);
+        }
     }
 
     fn apply(&mut self, mut batch: Batch) -> Result<(), String> {
         if batch.is_empty() {
             return Ok(());
         }
-        batch.synced |= !self.switches.gates;
+        batch.synced |= !self.switches.has(Part::Gate);
         self.engine.apply(batch);
         self.check_bystanders()
     }
@@ -261,7 +301,7 @@ impl World {
     /// What is published of bystanders is what it always was.
     fn check_bystanders(&self) -> Result<(), String> {
         let catalog = &self.ads.shared.catalog;
-        if catalog.sequence() == 0 || self.is_vanished {
+        if catalog.sequence() == 0 || self.is_vanished || self.is_partial() {
             return Ok(());
         }
         let group = catalog.group(None);
@@ -342,7 +382,11 @@ impl World {
         if !links[number].blips.is_empty() {
             return;
         }
-        let longest = if self.is_synced { SHORT.1 } else { SHORT.0 };
+        let longest = match self.is_synced {
+            true => SHORT.1,
+            false if rng.u8(0..3) == 0 => LONG,
+            false => SHORT.0,
+        };
         let mut until = self.now;
         for round in 0..rng.u8(1..4) {
             if round > 0 {
@@ -419,7 +463,10 @@ impl World {
         for (name, resource) in &response.resources {
             (number, name, &response.kind).hash(&mut self.digest);
             let expected = self.expected.get(&resource.key);
-            let differs = expected.is_some_and(|e| e.body != resource.body);
+            let had = self.envoys[number].held.get(&resource.key);
+            let has_it = had.is_some_and(|had| expected.is_some_and(|e| e.body == had.body));
+            let differs =
+                expected.is_some_and(|e| e.body != resource.body) && (has_it || !self.is_partial());
             if differs && !self.is_vanished && resource.key.kind != ResourceType::Listener {
                 return told(&format!("was sent another {} of a bystander", resource.key));
             }
@@ -427,7 +474,12 @@ impl World {
         for name in &response.removed {
             (number, name, &response.kind).hash(&mut self.digest);
             let key = ResourceKey::new(response.kind, Arc::clone(name));
-            if !self.is_vanished && self.expected.contains_key(&key) {
+            // What it never got it may be told not to be there, for as long as nobody knows.
+            let has_it = self.envoys[number].held.contains_key(&key);
+            if !self.is_vanished
+                && self.expected.contains_key(&key)
+                && (has_it || !self.is_partial())
+            {
                 return told(&format!("lost {key} of a bystander"));
             }
         }
@@ -455,6 +507,8 @@ impl World {
         while self.now < end {
             self.pass(Duration::from_mins(1))?;
         }
+        self.engine.give_up();
+        self.gaps = Gaps::default();
         for number in 0..self.envoys.len() {
             if !self.envoys[number].is_connected() {
                 self.connect(number, true);

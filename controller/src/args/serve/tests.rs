@@ -47,6 +47,18 @@ fn defaults_are_those_of_contour() {
 }
 
 #[test]
+fn envoys_keep_what_is_unread_for_the_time_given_or_not_at_all() {
+    let hold = |flags: &[&str]| {
+        let config = serve(&[&["--source", "d", "--insecure"], flags].concat()).unwrap();
+        config.safeguards.unread_hold
+    };
+    assert_eq!(hold(&[]), Safeguards::default().unread_hold);
+    assert_eq!(hold(&["--unread-hold=90s"]), Duration::from_secs(90));
+    assert_eq!(hold(&["--unread-hold=0s"]), Duration::ZERO);
+    assert!(parse(&["--unread-hold=-1s"]).is_err());
+}
+
+#[test]
 fn tls_is_required_unless_declined_and_what_is_missing_is_named() {
     for flags in [&["--source", "d"][..], &["--source", "d", "--insecure=false"]] {
         let error = serve(&[flags, &["--contour-cafile", "ca.pem"]].concat()).unwrap_err();

@@ -13,6 +13,7 @@ use contour_core::name::{FieldPath, ObjectRef};
 use contour_core::pipeline::Change;
 
 use super::read::{Refusal, Signature};
+use super::unread::Unread;
 use crate::source::Batch;
 
 /// What a file says about one object. The object itself is not kept: the pipeline has it.
@@ -58,12 +59,24 @@ pub(super) struct Catalog {
     batch: Batch,
     /// Files whose form of an object is now to take effect but is not at hand.
     reread: BTreeSet<Arc<Path>>,
+    unread: Unread,
 }
 
 impl Catalog {
     /// What has gathered to be told.
     pub(super) fn take(&mut self) -> Batch {
+        self.batch.unread = self.unread.take();
         std::mem::take(&mut self.batch)
+    }
+
+    /// The start is over: what is not there now is gone.
+    pub(super) fn end_start(&mut self) {
+        self.unread.settle();
+    }
+
+    /// What has not been read since the start.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.unread
     }
 
     /// Files to be read again, because another one that named the same object no longer does.
@@ -99,6 +112,8 @@ impl Catalog {
     pub(super) fn update(&mut self, path: &Path, shown: &str, from: (Signature, Manifest)) {
         let (signature, mut manifest) = from;
         let known = self.files.get(path).is_some_and(|f| !f.entries.is_empty());
+        let decoded = manifest.documents.iter().all(|document| document.object.is_some());
+        self.note_whole(path, shown, manifest.complete && decoded);
         let file = self.open(path, shown);
         file.signature = Some(signature);
         if known && !manifest.complete {
@@ -122,20 +137,23 @@ impl Catalog {
     pub(super) fn refuse(&mut self, path: &Path, shown: &str, why: (Signature, Refusal)) {
         let (signature, refusal) = why;
         let diagnostic = refused(shown, &refusal);
+        self.note_whole(path, shown, false);
         let file = self.open(path, shown);
         file.signature = Some(signature);
         file.faults = vec![diagnostic];
         self.touch(path);
     }
 
-    /// The file was emptied. That is also how many programs begin to write one, so what it said
-    /// before stays in force. Returns whether it said anything.
-    pub(super) fn empty(&mut self, path: &Path, shown: &str, signature: Signature) -> bool {
-        if self.files.get(path).is_none_or(|f| f.entries.is_empty()) {
-            return false;
-        }
+    /// The file is empty. That is also how many programs begin to write one, so what it said
+    /// before stays in force.
+    pub(super) fn empty(&mut self, path: &Path, shown: &str, signature: Signature) {
+        self.note_whole(path, &format!("{shown} (it is empty)"), false);
         let file = self.open(path, shown);
         file.signature = Some(signature);
+        file.faults.clear();
+        if file.entries.is_empty() {
+            return self.touch(path);
+        }
         file.faults = vec![Diagnostic {
             code: Code::ManifestSyntax,
             object: None,
@@ -145,7 +163,6 @@ impl Catalog {
             location: Some(start_of(shown)),
         }];
         self.touch(path);
-        true
     }
 
     /// The file's name is gone. Its objects stay until [`Catalog::remove`], unless another file
@@ -166,6 +183,7 @@ impl Catalog {
 
     /// The file is gone for good, and its objects with it, unless another file names them.
     pub(super) fn remove(&mut self, path: &Path) {
+        self.unread.done(path);
         let Some(file) = self.files.remove(path) else {
             return;
         };
@@ -181,6 +199,10 @@ impl Catalog {
     /// Something is wrong with a directory (or, with `None`, no longer is).
     pub(super) fn problem(&mut self, shown: &str, message: Option<&str>) {
         let told = self.others.contains_key(shown);
+        match message {
+            Some(_) => self.unread.missed_directory(shown),
+            None => self.unread.done_directory(shown),
+        }
         let diagnostic = message.map(|message| Diagnostic {
             code: Code::FileUnreadable,
             object: None,
@@ -213,6 +235,15 @@ impl Catalog {
     /// Whether a directory has a problem, by the name shown.
     pub(super) fn is_troubled(&self, shown: &str) -> bool {
         self.others.contains_key(shown)
+    }
+
+    /// Notes whether a file was read whole, which counts if it never was before.
+    fn note_whole(&mut self, path: &Path, shown: &str, is_whole: bool) {
+        if is_whole {
+            self.unread.done(path);
+        } else if self.files.get(path).is_none_or(|f| f.entries.is_empty()) {
+            self.unread.missed(&path.into(), &shown.into());
+        }
     }
 
     fn open(&mut self, path: &Path, shown: &str) -> &mut File {

@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub(super) struct Signature {
 }
 
 impl Signature {
+    /// How long ago the file was written to; `None` if it says that it is from the future.
+    pub(super) fn age(&self, now: SystemTime) -> Option<Duration> {
+        let (seconds, nanoseconds) = self.modified;
+        let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        now.duration_since(UNIX_EPOCH + since).ok()
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -70,7 +77,12 @@ pub(super) enum Refusal {
 pub(super) fn read(path: &Path, limit: usize) -> Reading {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Reading::Missing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // The name is there, so whoever made it means something by it.
+            let is_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
+            let dangles = Refusal::Unreadable("it is a symbolic link to nothing".to_owned());
+            return if is_link { Reading::Refused(nowhere(), dangles) } else { Reading::Missing };
+        }
         Err(error) => return Reading::Refused(nowhere(), unreadable(&error)),
     };
     if metadata.is_dir() {
@@ -99,6 +111,11 @@ pub(super) fn read(path: &Path, limit: usize) -> Reading {
             }
         },
     }
+}
+
+/// The signature of what is at `path`, if it can be had.
+pub(super) fn signature(path: &Path) -> Option<Signature> {
+    fs::metadata(path).ok().map(|metadata| Signature::of(&metadata))
 }
 
 fn nowhere() -> Signature {
@@ -165,7 +182,7 @@ fn list_one(
         if entry.file_type()?.is_dir() {
             directories.push(path);
         } else if is_manifest(&path) {
-            let signature = fs::metadata(&path).ok().map(|m| Signature::of(&m));
+            let signature = signature(&path);
             listing.files.push((path, signature));
         }
     }

@@ -12,15 +12,15 @@ use contour_tests::load::Load;
 use contour_tests::stage::{bootstrap, until_backend, until_status};
 use contour_tests::worlds::cases;
 use contour_tests::{client::Target, program};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::host;
 
 /// A `contour serve`, killed when dropped.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(source: &Path, xds: u16) -> Self {
+    pub(super) fn start(source: &Path, xds: u16) -> Self {
         let child = Command::new(program::contour())
             .args(["serve", "--insecure", "--xds-address=127.0.0.1"])
             .args(["--envoy-service-http-address=127.0.0.1", "--envoy-service-http-port=0"])
@@ -50,7 +50,7 @@ impl Drop for Process {
 }
 
 /// A Service on port 80 and its endpoint, as a manifest.
-fn service(name: &str, address: SocketAddr) -> String {
+pub(super) fn service(name: &str, address: SocketAddr) -> String {
     let (ip, port) = (address.ip(), address.port());
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: demo}}\n\
@@ -62,7 +62,21 @@ fn service(name: &str, address: SocketAddr) -> String {
     )
 }
 
-async fn connected(envoy: &Envoy) {
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The bootstrap of an Envoy that comes back soon after a controller has gone.
+pub(crate) fn impatient(xds: u16) -> Value {
+    let mut bootstrap = bootstrap(xds, "envoy");
+    let backoff = "/dynamic_resources/ads_config/grpc_services/0/envoy_grpc/retry_policy";
+    *bootstrap.pointer_mut(backoff).unwrap() =
+        json!({"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}});
+    bootstrap
+}
+
+pub(super) async fn connected(envoy: &Envoy) {
     eventually("Envoy is connected to the controller", async || {
         (envoy.stat("control_plane.connected_state").await == Some(1)).then_some(())
     })
@@ -90,13 +104,9 @@ async fn a_controller_that_is_killed_again_and_again_costs_no_request_and_resend
     let route = dir.path().join("route.yaml");
     std::fs::write(&route, host("shop", "blue")).unwrap();
 
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut controller = Process::start(dir.path(), port);
-    let mut impatient = bootstrap(port, "envoy");
-    let backoff = "/dynamic_resources/ads_config/grpc_services/0/envoy_grpc/retry_policy";
-    *impatient.pointer_mut(backoff).unwrap() =
-        json!({"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}});
-    let envoy = Envoy::start(&impatient).unwrap();
+    let envoy = Envoy::start(&impatient(port)).unwrap();
     let target = Target::plain(envoy.listener("ingress_http").await);
     let https = Target::tls(envoy.listener("ingress_https").await, "tls.test");
     let (ask, tls_ask) = (Ask::get("shop.test", "/"), Ask::get("tls.test", "/"));
@@ -140,7 +150,7 @@ async fn what_was_deleted_while_the_controller_was_down_is_gone_when_it_is_back(
         let file = dir.path().join(format!("{name}.yaml"));
         std::fs::write(file, host(name, "blue")).unwrap();
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let controller = Process::start(dir.path(), port);
     let envoy = Envoy::start(&bootstrap(port, "envoy")).unwrap();
     let target = Target::plain(envoy.listener("ingress_http").await);

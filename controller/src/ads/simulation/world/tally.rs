@@ -15,6 +15,8 @@ pub(in crate::ads::simulation) struct Tally {
     pub(in crate::ads::simulation) restarts: u64,
     pub(in crate::ads::simulation) undefined: u64,
     pub(in crate::ads::simulation) blips: u64,
+    /// Starts at which something was published although a part could not be read.
+    pub(in crate::ads::simulation) partial: u64,
     pub(in crate::ads::simulation) digest: u64,
 }
 
@@ -30,6 +32,7 @@ impl Tally {
         self.restarts += other.restarts;
         self.undefined += other.undefined;
         self.blips += other.blips;
+        self.partial += other.partial;
         self.digest ^= other.digest;
     }
 
