@@ -143,6 +143,7 @@ impl Admin {
         metrics.rejected_resources.set(number(counts.rejected));
         metrics.source_problems.set(number(counts.source_problems));
         metrics.source_unread.set(number(counts.source_unread));
+        metrics.removals_held.set(number(counts.removals_held));
         metrics.status_waiting.set(number(counts.status_waiting));
         metrics.envoys.set(number(self.ads.connected()));
         respond(StatusCode::OK, METRICS_TYPE, metrics.encode())

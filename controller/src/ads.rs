@@ -38,6 +38,7 @@ use std::time::{Duration, Instant, SystemTime};
 use contour_core::xds::{Resource, ResourceKey, ResourceType, Version};
 use tokio::sync::broadcast;
 
+use crate::config::Shrink;
 use catalog::Catalog;
 use fleet::Clock;
 use registry::Registry;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub batch_resources: usize,
     /// Bytes of resources in one response, when many are pending.
     pub batch_bytes: usize,
+    /// When an Envoy that comes back keeps for a while what is not published.
+    pub shrink: Option<Shrink>,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             tls_layout_minimum_envoy: (1, 37),
             batch_resources: 1_024,
             batch_bytes: 1_536 * 1_024,
+            shrink: None,
         }
     }
 }
@@ -128,6 +132,18 @@ pub enum Event {
         version: Version,
         /// What Envoy says about it.
         message: Arc<str>,
+    },
+    /// An Envoy has come back with hosts of which a large share is not published; it keeps them for
+    /// a while.
+    Shrunk {
+        /// Which.
+        node: Arc<str>,
+        /// How many scopes it has; a host has one for HTTP and one for HTTPS.
+        hosts: usize,
+        /// How many of these are not published.
+        gone: usize,
+        /// How long it keeps them.
+        hold: Duration,
     },
     /// An Envoy that had refused a resource holds its newest version now (or it is gone).
     Recovered {

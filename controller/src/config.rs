@@ -9,6 +9,7 @@ pub use contour_cluster::access::Access;
 pub use contour_cluster::driver::Settings as Watch;
 use contour_core::name::ObjectName;
 use contour_core::pipeline::Options;
+use contour_core::shift::percent::Percent;
 
 use crate::source::Source;
 
@@ -37,7 +38,8 @@ impl Config {
             options: Options { allow_loopback_endpoints: true, ..Options::default() },
             listen: Listen { xds: any, health: any, metrics: any, debug: any },
             security: XdsSecurity::Plaintext,
-            safeguards: Safeguards::default(),
+            // Whoever embeds a controller may well mean to remove everything at once.
+            safeguards: Safeguards { shrink: None, ..Safeguards::default() },
         }
     }
 }
@@ -48,11 +50,40 @@ pub struct Safeguards {
     /// How long at most, after a start, Envoys keep what they have while a part of the source
     /// cannot be read; zero for not at all.
     pub unread_hold: Duration,
+    /// When removals are held back because they are so many; `None` for never.
+    pub shrink: Option<Shrink>,
 }
 
 impl Default for Safeguards {
     fn default() -> Self {
-        Self { unread_hold: Duration::from_mins(1) }
+        Self { unread_hold: Duration::from_mins(1), shrink: Some(Shrink::default()) }
+    }
+}
+
+/// When removals are held back because they are so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shrink {
+    /// The share of all hosts that may be gone at once.
+    pub share: Percent,
+    /// How long more than that is kept.
+    pub hold: Duration,
+}
+
+impl Shrink {
+    /// Fewer hosts than this may be gone at once whatever their share: in a small set-up somebody
+    /// has just deleted them.
+    pub const FEWEST: usize = 10;
+
+    /// Whether so many hosts are too many to be gone at once, of so many that there were.
+    pub fn is_exceeded(&self, gone: usize, before: usize) -> bool {
+        let share = usize::from(self.share.as_hundredths());
+        gone >= Self::FEWEST && gone * 10_000 > before * share
+    }
+}
+
+impl Default for Shrink {
+    fn default() -> Self {
+        Self { share: Percent::whole(50).unwrap_or(Percent::ALL), hold: Duration::from_mins(1) }
     }
 }
 

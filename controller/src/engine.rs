@@ -4,6 +4,7 @@
 //! - Nothing is published before the source has told all that it held at start.
 //! - What a source could not read at its start is taken from no Envoy until everything was read
 //!   once, or a time has passed.
+//! - Where a large share of all hosts would be gone at once, they are kept for a time.
 //! - Changes that wait are taken up together; a change alone is taken up at once.
 //! - A finding is logged and told when it is new, not again.
 
@@ -11,6 +12,7 @@ mod ledger;
 pub(crate) mod observed;
 pub(crate) mod programs;
 pub(crate) mod query;
+mod shrink;
 mod start;
 pub(crate) mod watched;
 
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::ledger::{Difference, Ledger};
 use self::programs::{Programs, StatusParts, World, changed, told, until};
 use self::query::Query;
+use self::shrink::{Guard, Returned};
 use self::start::Start;
 use crate::ads::{Ads, Event};
 use crate::config::Safeguards;
@@ -88,6 +91,7 @@ pub(crate) struct Engine {
     /// What is to be published once the source is in sync; `None` from then on.
     held: Option<BTreeMap<ResourceKey, Option<Arc<Resource>>>>,
     start: Start,
+    shrink: Guard,
 }
 
 /// What a batch of changes led to, to be told.
@@ -109,6 +113,7 @@ impl Engine {
         let initial = pipeline.initial();
         Self {
             start: Start::new(parts.safeguards.unread_hold),
+            shrink: Guard::new(parts.safeguards.shrink),
             parts,
             pipeline,
             ledger: Ledger::default(),
@@ -182,12 +187,38 @@ impl Engine {
                 }
                 answer = told(answers.as_mut()) => self.take_in(answer),
                 () = until(wake) => self.judge(),
+                () = until(self.shrink.deadline()) => self.remove_held(tokio::time::Instant::now()),
                 () = until(self.start.deadline()) => self.stop_keeping(tokio::time::Instant::now()),
             }
         }
     }
 
-    pub(crate) fn apply(&mut self, batch: Batch) {
+    pub(crate) fn apply(&mut self, mut batch: Batch) {
+        // Before the source is in sync there is nothing that could be gone.
+        if self.held.is_some() || batch.changes.is_empty() {
+            return self.take_up(batch);
+        }
+        let changes = std::mem::take(&mut batch.changes);
+        let sifted = self.shrink.sift(changes, &self.pipeline, tokio::time::Instant::now());
+        batch.changes = sifted.changes;
+        batch.places.retain(|(object, spans)| spans.is_some() || !self.shrink.holds(object));
+        self.take_up(batch);
+        if sifted.differs {
+            self.tell_source();
+        }
+    }
+
+    /// The time is over for which removals were held back because they were so many.
+    fn remove_held(&mut self, now: tokio::time::Instant) {
+        let due = self.shrink.pass(now);
+        if !due.is_empty() {
+            tracing::warn!(objects = due.len(), "what was held back is removed now");
+            self.take_up(Batch { changes: due, ..Batch::default() });
+        }
+        self.tell_source();
+    }
+
+    fn take_up(&mut self, batch: Batch) {
         let started = Instant::now();
         let now = tokio::time::Instant::from_std(started);
         let mut report =
@@ -240,7 +271,7 @@ impl Engine {
             self.tell_file(&file, problems);
         }
         if is_told {
-            self.tell_start();
+            self.tell_source();
         }
         self.tell(report, elapsed);
     }
@@ -441,16 +472,14 @@ impl Engine {
     fn stop_keeping(&mut self, now: tokio::time::Instant) {
         if self.start.pass(now) {
             self.parts.ads.release();
-            self.tell_start();
+            self.tell_source();
         }
     }
 
-    /// Says what has not been read since the start, if that differs from what was last said.
-    fn tell_start(&mut self) {
-        let findings = self.start.findings();
-        if findings.is_empty() && self.ledger.has_file(SOURCE) {
-            tracing::info!("what could not be read at the start has been read now");
-        }
+    /// Says what there is to say of the source as a whole, if it differs from what was last said.
+    fn tell_source(&mut self) {
+        let mut findings = self.start.findings();
+        findings.extend(self.shrink.findings());
         self.tell_file(&SOURCE.into(), findings);
     }
 
@@ -497,6 +526,11 @@ impl Engine {
                 self.parts.metrics.acknowledgement_duration.observe(elapsed.as_secs_f64());
                 tracing::debug!(node = %node, revision, ?elapsed, "an Envoy acknowledged");
                 self.send(ControllerEvent::Acknowledged { revision, node, elapsed });
+            }
+            Event::Shrunk { node, hosts, gone, hold } => {
+                let until = tokio::time::Instant::now() + hold;
+                self.shrink.returned(node, Returned { hosts, gone, hold, until });
+                self.tell_source();
             }
             Event::Rejected { node, key, message, .. } => self.reject(node, key, message),
             Event::Recovered { node, key } => {

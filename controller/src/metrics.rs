@@ -94,6 +94,8 @@ metrics! {
         "Findings about files of the source, of which the last good form stays in force";
     source_unread: Gauge = Gauge::default(), "gauge" "contour_source_unread" []
         "Files, or kinds and objects of the API server, that have not been read since the start; Envoys keep what they have of them for the time of --unread-hold";
+    removals_held: Gauge = Gauge::default(), "gauge" "contour_removals_held" []
+        "Objects whose removal is held back, because a large share of all hosts would be gone at once";
     resources: Family<OfType, Gauge> = Family::default(), "gauge" "contour_resources" ["type"]
         "Resources in force for Envoys, by xDS type";
     rejected_resources: Gauge = Gauge::default(), "gauge" "contour_rejected_resources" []

@@ -163,7 +163,8 @@ impl Controller {
         let stop = CancellationToken::new();
         let stop_admin = CancellationToken::new();
         let guards = [stop.clone().drop_guard(), stop_admin.clone().drop_guard()];
-        let ads = Ads::new(Settings::default());
+        let shrink = config.safeguards.shrink;
+        let ads = Ads::new(Settings { shrink, ..Settings::default() });
         let metrics = Arc::new(Metrics::default());
         let (events, first) = broadcast::channel(EVENTS);
         let (synced, in_sync) = watch::channel(false);

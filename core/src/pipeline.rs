@@ -192,6 +192,16 @@ impl Pipeline {
         self.store.get(object).is_some()
     }
 
+    /// How many hosts roots claim.
+    pub fn hosts(&self) -> usize {
+        self.store.hosts()
+    }
+
+    /// The roots that claim a host; the first has it.
+    pub fn claimants(&self, fqdn: &Fqdn) -> impl Iterator<Item = &ObjectName> {
+        self.store.claimants(fqdn)
+    }
+
     /// How many endpoints of a Service's port are ready.
     pub fn ready(&self, service: &ObjectName, port: i64) -> usize {
         resolve::ready(&Reader::new(&self.store), service, port)

@@ -126,6 +126,16 @@ impl Store {
         self.claims.contains_key(fqdn)
     }
 
+    /// The roots that claim a host, the oldest first. Only [`Reader`] records reads.
+    pub fn claimants(&self, fqdn: &Fqdn) -> impl Iterator<Item = &ObjectName> {
+        self.claims.get(fqdn).into_iter().flatten().map(|claim| &claim.name)
+    }
+
+    /// How many hosts are claimed.
+    pub fn hosts(&self) -> usize {
+        self.claims.len()
+    }
+
     fn index(&mut self, name: &ObjectName, fragment: &Fragment, touched: &mut BTreeSet<Fact>) {
         match fragment {
             Fragment::IngressRoute(route) => {

@@ -24,7 +24,7 @@ const HELP: &str = "\
 /debug/observe/IngressRoute/<namespace>/<name>      its weights, which Envoys have it, its traffic by route and service
 /debug/resources?type=<cds|eds|sds|lds|rds|srds>   the resources in force
 /debug/envoys                                the Envoys connected, and what they have and reject
-/debug/source                                what could not be read since the start
+/debug/source                                what could not be read since the start, and removals held back
 /debug/version                               what this is
 ";
 
@@ -195,6 +195,12 @@ async fn source(admin: &Admin) -> Answer {
         "in_sync": view.is_synced,
         "unread": view.unread.iter().map(|part| &**part).collect::<Vec<_>>(),
         "kept_for_seconds": view.kept_for.map(|left| left.as_secs()),
+        "removals_held": {
+            "objects": view.held,
+            "hosts": view.hosts.iter().map(|host| &**host).collect::<Vec<_>>(),
+            "envoys": view.returned.iter().map(|(node, hosts)| json!({"node": &**node, "hosts": hosts})).collect::<Vec<_>>(),
+            "removed_in_seconds": view.removed_in.map(|left| left.as_secs()),
+        },
     }))
 }
 

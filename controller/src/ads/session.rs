@@ -19,6 +19,7 @@ mod ledger;
 mod pace;
 mod reply;
 mod sending;
+mod spared;
 mod turns;
 mod waiting;
 
@@ -37,6 +38,7 @@ use gate::Gate;
 pub(super) use holding::STEP;
 use holding::{Age, Endpoints, Holding, Place};
 use ledger::Ledger;
+use spared::Spared;
 pub(super) use waiting::PATIENCE;
 use waiting::Waiting;
 
@@ -84,6 +86,7 @@ pub(super) struct Session {
     /// Position in the journal; 0 until something is published.
     sequence: u64,
     ledger: Ledger,
+    spared: Spared,
     waiting: Waiting,
     deferred: VecDeque<(Instant, ResourceKey)>,
     last_nonce: u64,
@@ -122,6 +125,7 @@ impl Session {
             gate: Gate::default(),
             sequence: 0,
             ledger: Ledger::default(),
+            spared: Spared::new(settings.shrink),
             waiting: Waiting::default(),
             deferred: VecDeque::new(),
             last_nonce: 0,
@@ -180,7 +184,26 @@ impl Session {
                 let version = ours.unwrap_or_else(|| Version::of(version.as_bytes()));
                 let name = self.intern(kind, name, view.catalog);
                 self.types.get_mut(kind).set_held(&name, Some(version), age);
+                if view.catalog.desired_version(&source(kind, &name), self.group).is_none() {
+                    self.spared.add(ResourceKey::new(kind, name), view.now);
+                }
             }
+        }
+        if kind == ResourceType::ScopedRoute {
+            self.count_hosts(view.now);
+        }
+    }
+
+    /// Envoy has said which hosts it has.
+    fn count_hosts(&mut self, now: Instant) {
+        let holding = self.types.get(ResourceType::ScopedRoute);
+        let is_spared = |name: &Arc<str>| {
+            self.spared.keeps(&ResourceKey::new(ResourceType::ScopedRoute, Arc::clone(name)))
+        };
+        let gone = holding.entries.keys().filter(|name| is_spared(name)).count();
+        let hosts = holding.held;
+        if let Some(hold) = self.spared.count(hosts, gone, now) {
+            self.events.push(Event::Shrunk { node: Arc::clone(&self.node.id), hosts, gone, hold });
         }
     }
 
@@ -289,6 +312,24 @@ impl Session {
                 self.ledger.seal(revision, now);
             }
         }
+        self.recount_hosts(catalog, now);
+    }
+
+    /// Hosts that are spared may have come back.
+    fn recount_hosts(&mut self, catalog: &Catalog, now: Instant) {
+        if !self.spared.is_shrunk() {
+            return;
+        }
+        let scopes = self.spared.keys().filter(|key| key.kind == ResourceType::ScopedRoute);
+        let gone = scopes.filter(|key| catalog.desired_version(key, self.group).is_none()).count();
+        self.spared.recount(self.types.get(ResourceType::ScopedRoute).held, gone, now);
+        self.release_spared(now);
+    }
+
+    fn release_spared(&mut self, now: Instant) {
+        for key in self.spared.expire(now) {
+            self.queue(&key, self.ledger.revision_of_requests(), now);
+        }
     }
 
     /// Compares everything: at the beginning, or when the journal has been outrun.
@@ -382,6 +423,7 @@ impl Session {
         for name in self.gate.expire(now) {
             self.types.get_mut(ResourceType::Secret).requeue_from(Place::Blocked, &name);
         }
+        self.release_spared(now);
         for key in self.waiting.expire(now) {
             self.types.get_mut(key.kind).requeue_from(Place::Blocked, &key.name);
         }
@@ -402,7 +444,13 @@ impl Session {
             let bulk = holding.bulk_deadline().filter(|_| self.has_pending());
             [removal, holding.window_deadline(), bulk]
         });
-        let own = [deferred, self.waiting.deadline(), self.gate.deadline(), self.ledger.deadline()];
+        let own = [
+            deferred,
+            self.waiting.deadline(),
+            self.gate.deadline(),
+            self.ledger.deadline(),
+            self.spared.deadline(),
+        ];
         own.into_iter().chain(types).flatten().min()
     }
 

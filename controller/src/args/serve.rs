@@ -8,10 +8,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use contour_core::name::ObjectName;
 use contour_core::options::{Bind, Options, TlsLayout};
+use contour_core::shift::percent::Percent;
 
 use super::{ArgsError, texts, tls_files};
 use crate::config::{
-    Access, Config, Election, Kubernetes, Listen, Safeguards, StatusAddresses, XdsSecurity,
+    Access, Config, Election, Kubernetes, Listen, Safeguards, Shrink, StatusAddresses, XdsSecurity,
 };
 use crate::configuration::value::{Format, Parse, Port};
 use crate::configuration::{self, Configuration};
@@ -110,6 +111,13 @@ pub struct ServeArgs {
     /// API server, cannot be read; 0s for not at all.
     #[arg(long, value_name = "DURATION", value_parser = hold, default_value = "1m", help_heading = "Operation")]
     pub unread_hold: Duration,
+    /// Keep hosts for a time where more than this share of all, and ten at least, would be gone at
+    /// once; 0 for never.
+    #[arg(long, value_name = "PERCENT", value_parser = Percent::parse, default_value = "50%", help_heading = "Operation")]
+    pub shrink_guard: Percent,
+    /// How long they are kept; then they are removed, unless they are there again.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m", help_heading = "Operation")]
+    pub shrink_guard_hold: Duration,
     /// Address of /healthz and /readyz.
     #[arg(long, value_name = "IP", default_value = "0.0.0.0", help_heading = "Operation")]
     pub health_address: IpAddr,
@@ -378,7 +386,11 @@ impl ServeArgs {
             inside(&roots, &kubernetes.watch_namespaces)?;
             Source::Kubernetes(Box::new(kubernetes))
         };
-        let safeguards = Safeguards { unread_hold: self.unread_hold };
+        let shrink = Shrink { share: self.shrink_guard, hold: self.shrink_guard_hold };
+        let safeguards = Safeguards {
+            unread_hold: self.unread_hold,
+            shrink: (shrink.share != Percent::NONE).then_some(shrink),
+        };
         Ok(Config { source, options, listen, security, safeguards })
     }
 

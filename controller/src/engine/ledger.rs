@@ -121,11 +121,6 @@ impl Ledger {
         difference(before.unwrap_or_default(), now)
     }
 
-    /// Whether there are findings about a file.
-    pub(crate) fn has_file(&self, file: &str) -> bool {
-        self.files.contains_key(file)
-    }
-
     /// The number of findings about files.
     pub(crate) fn file_problems(&self) -> usize {
         self.files.values().map(Vec::len).sum()

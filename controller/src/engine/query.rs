@@ -88,6 +88,7 @@ pub(crate) struct Counts {
     pub(crate) rejected: usize,
     pub(crate) source_problems: usize,
     pub(crate) source_unread: usize,
+    pub(crate) removals_held: usize,
     pub(crate) status_waiting: usize,
 }
 
@@ -100,6 +101,14 @@ pub(crate) struct SourceView {
     pub(crate) unread: Vec<Arc<str>>,
     /// For how long Envoys still keep what they have of that.
     pub(crate) kept_for: Option<Duration>,
+    /// Objects whose removal is held back, because so many hosts would be gone.
+    pub(crate) held: usize,
+    /// Those hosts.
+    pub(crate) hosts: Vec<Arc<str>>,
+    /// When they are removed.
+    pub(crate) removed_in: Option<Duration>,
+    /// Envoys that keep hosts which the source does not have, with their number.
+    pub(crate) returned: Vec<(Arc<str>, usize)>,
 }
 
 /// Asks the engine. `None` means that the engine has ended.
@@ -233,10 +242,20 @@ impl Engine {
     }
 
     fn source(&self) -> SourceView {
+        let now = Instant::now();
         SourceView {
             is_synced: self.held.is_none(),
             unread: self.start.parts().cloned().collect(),
-            kept_for: self.start.left(Instant::now()),
+            kept_for: self.start.left(now),
+            held: self.shrink.len(),
+            hosts: self.shrink.hosts().map(|host| host.as_str().into()).collect(),
+            returned: self
+                .shrink
+                .envoys()
+                .iter()
+                .map(|(n, with)| (Arc::clone(n), with.gone))
+                .collect(),
+            removed_in: self.shrink.until().map(|at| at.saturating_duration_since(now)),
         }
     }
 
@@ -249,6 +268,7 @@ impl Engine {
             rejected: self.ledger.rejections().len(),
             source_problems: self.ledger.file_problems(),
             source_unread: self.start.parts().len(),
+            removals_held: self.shrink.len(),
             status_waiting: self.programs.as_ref().map_or(0, Programs::waiting),
             ..Counts::default()
         };

@@ -104,7 +104,11 @@ async fn debug_shows_an_object_and_what_it_became() {
     let envoys: Value = serde_json::from_str(&fetch(debug, "/debug/envoys").await.body).unwrap();
     assert_eq!(envoys, json!({"revision": 1, "envoys": []}));
     let source: Value = serde_json::from_str(&fetch(debug, "/debug/source").await.body).unwrap();
-    assert_eq!(source, json!({"in_sync": true, "unread": [], "kept_for_seconds": null}));
+    let held = json!({"objects": 0, "hosts": [], "envoys": [], "removed_in_seconds": null});
+    assert_eq!(
+        source,
+        json!({"in_sync": true, "unread": [], "kept_for_seconds": null, "removals_held": held})
+    );
     let version: Value = serde_json::from_str(&fetch(debug, "/debug/version").await.body).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(version["minimumEnvoy"], "1.37");

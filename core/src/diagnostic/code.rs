@@ -78,6 +78,9 @@ codes! {
     SourceIncomplete "CTR011" Warning
         "Since the controller was started, a part of its source could not be read; Envoys keep what they have of it for a time."
         "Make the parts named readable, or delete those that are not needed.";
+    RemovalsHeld "CTR012" Warning
+        "A large share of all hosts would be gone at once; their removal is held back for a time."
+        "If it is a mistake, put the objects back; if it is meant, wait, or set --shrink-guard.";
 
     FqdnMissing "CTR101" Error
         "A root IngressRoute names no host."

@@ -18,6 +18,8 @@ pub(crate) mod restart;
 mod rotation;
 #[path = "fault/shutdown.rs"]
 mod shutdown;
+#[path = "fault/shrink.rs"]
+mod shrink;
 #[path = "fault/start.rs"]
 mod start;
 #[path = "fault/values.rs"]

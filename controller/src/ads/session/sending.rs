@@ -269,6 +269,7 @@ impl Session {
         let holds_nothing = entry.acked.is_none() && entry.flight.is_none();
         let verdict = match desired.resource {
             _ if desired.kept && entry.acked.is_some() && !entry.asked => Verdict::Settle,
+            None if entry.acked.is_some() && self.is_spared(kind, name) => Verdict::Settle,
             Some(resource) => self.judge_resource(resource, name, entry, view),
             // A secret that Envoy refused under a host's name must leave its memory.
             None if entry.asked && (holds_nothing || kind == ResourceType::Secret) => Verdict::Deny,
@@ -276,6 +277,10 @@ impl Session {
             None => Verdict::Remove,
         };
         (verdict, refused)
+    }
+
+    fn is_spared(&self, kind: ResourceType, name: &Arc<str>) -> bool {
+        self.spared.keeps(&ResourceKey::new(kind, Arc::clone(name)))
     }
 
     fn judge_resource(

@@ -59,6 +59,22 @@ fn envoys_keep_what_is_unread_for_the_time_given_or_not_at_all() {
 }
 
 #[test]
+fn removals_are_guarded_by_the_share_given_or_not_at_all() {
+    let shrink = |flags: &[&str]| {
+        let config = serve(&[&["--source", "d", "--insecure"], flags].concat()).unwrap();
+        config.safeguards.shrink.map(|shrink| (shrink.share.to_string(), shrink.hold.as_secs()))
+    };
+    assert_eq!(serve(&["--insecure"]).unwrap().safeguards, Safeguards::default());
+    assert_eq!(shrink(&[]), Some(("50%".to_owned(), 60)));
+    let flags = ["--shrink-guard=12.5%", "--shrink-guard-hold=5m"];
+    assert_eq!(shrink(&flags), Some(("12.5%".to_owned(), 300)));
+    assert_eq!(shrink(&["--shrink-guard=0"]), None);
+    for wrong in ["--shrink-guard=101%", "--shrink-guard=half", "--shrink-guard-hold=0s"] {
+        assert!(parse(&[wrong]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn tls_is_required_unless_declined_and_what_is_missing_is_named() {
     for flags in [&["--source", "d"][..], &["--source", "d", "--insecure=false"]] {
         let error = serve(&[flags, &["--contour-cafile", "ca.pem"]].concat()).unwrap_err();

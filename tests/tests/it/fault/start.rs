@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use contour::config::Config;
+use contour::config::{Config, Safeguards};
 use contour::event::ControllerEvent;
 use contour::serve::{Controller, Hooks};
 use contour::source::Source;
@@ -24,9 +24,9 @@ use super::host;
 use super::restart::{Process, connected, free_port, impatient, service};
 
 /// Hosts in the file that becomes unreadable.
-const HOSTS: usize = 20;
+pub(super) const HOSTS: usize = 20;
 
-fn hosts() -> impl Iterator<Item = String> {
+pub(super) fn hosts() -> impl Iterator<Item = String> {
     (0..HOSTS).map(|number| format!("h{number}"))
 }
 
@@ -37,7 +37,7 @@ fn yaml() -> String {
 }
 
 /// Hosts as a list in JSON, which is never whole when it is cut off.
-fn json_of(hosts: impl Iterator<Item = String>) -> String {
+pub(super) fn json_of(hosts: impl Iterator<Item = String>) -> String {
     let items = hosts.map(|name| {
         json!({
             "apiVersion": "contour.heptio.com/v1beta1",
@@ -52,7 +52,7 @@ fn json_of(hosts: impl Iterator<Item = String>) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": items.collect::<Vec<_>>()}).to_string()
 }
 
-fn json() -> String {
+pub(super) fn json() -> String {
     json_of(hosts())
 }
 
@@ -77,14 +77,14 @@ fn json_service(name: &str, address: SocketAddr) -> String {
 }
 
 /// A directory with two Services, many hosts in a file of its own, and another host.
-struct World {
-    dir: TempDir,
+pub(super) struct World {
+    pub(super) dir: TempDir,
     port: u16,
     backends: [Backend; 2],
 }
 
 impl World {
-    async fn new(many: (&str, &str)) -> Self {
+    pub(super) async fn new(many: (&str, &str)) -> Self {
         let backends = [Backend::http("blue").await, Backend::http("green").await];
         let [blue, green] = &backends;
         let services = [service("blue", blue.address), service("green", green.address)].concat();
@@ -96,29 +96,29 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file aside and renames it into place.
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let aside = self.path(".aside");
         std::fs::write(&aside, text).unwrap();
         std::fs::rename(aside, self.path(name)).unwrap();
     }
 
     /// A controller on the directory, in this process.
-    async fn controller(&self, unread_hold: Duration) -> Controller {
+    pub(super) async fn controller(&self, safeguards: Safeguards) -> Controller {
         let mut config = Config::local(Source::Directory(self.dir.path().to_owned()));
         config.options = options();
         config.listen.xds.set_port(self.port);
-        config.safeguards.unread_hold = unread_hold;
+        config.safeguards = safeguards;
         Controller::start(config, Hooks::default()).await.unwrap()
     }
 }
 
 /// An Envoy that answers for every host.
-async fn serving(world: &World) -> (Envoy, Target) {
+pub(super) async fn serving(world: &World) -> (Envoy, Target) {
     let envoy = Envoy::start(&impatient(world.port)).unwrap();
     let target = Target::plain(envoy.listener("ingress_http").await);
     for name in hosts().chain(["other".to_owned()]) {
@@ -127,20 +127,20 @@ async fn serving(world: &World) -> (Envoy, Target) {
     (envoy, target)
 }
 
-async fn assert_all_answer(target: &Target) {
+pub(super) async fn assert_all_answer(target: &Target) {
     for name in hosts() {
         assert_eq!(target.get(&format!("{name}.test"), "/").await.unwrap().status, 200, "{name}");
     }
 }
 
-async fn noticed(envoy: &Envoy) {
+pub(super) async fn noticed(envoy: &Envoy) {
     eventually("Envoy has noticed", async || {
         (envoy.stat("control_plane.connected_state").await == Some(0)).then_some(())
     })
     .await;
 }
 
-fn assert_unharmed(tally: &Tally) {
+pub(super) fn assert_unharmed(tally: &Tally) {
     assert!(tally.requests > 20, "{tally:?}");
     assert_eq!((tally.failures(), tally.broken), (0, 0), "{tally:?}");
 }
@@ -250,12 +250,13 @@ async fn a_controller_that_starts_without_its_services_leaves_routes_as_they_are
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_time_has_passed_what_was_unread_is_removed_and_said_to_be() {
     let world = World::new(("many.json", &json())).await;
-    let first = world.controller(Duration::from_mins(1)).await;
+    let first = world.controller(Safeguards::default()).await;
     let (envoy, target) = serving(&world).await;
     first.shutdown().await;
     break_file(&world.path("many.json"), "cut off");
     noticed(&envoy).await;
-    let second = world.controller(Duration::from_secs(3)).await;
+    let soon = Safeguards { unread_hold: Duration::from_secs(3), shrink: None };
+    let second = world.controller(soon).await;
     let mut events = second.events();
     let said = async |events: &mut _, words: &str| {
         heard(events, words, |event| {

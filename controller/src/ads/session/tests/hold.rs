@@ -1,9 +1,12 @@
-//! What an Envoy keeps while a part of the source cannot be read.
+//! What an Envoy keeps although it is not published.
+
+use std::time::Duration;
 
 use contour_core::xds::ResourceType::{Cluster, Endpoint, Listener, Route, ScopedRoute, Secret};
 
 use super::super::*;
-use super::lab::{Lab, resource, with_needs};
+use super::lab::{Lab, key, resource, with_needs};
+use crate::config::Shrink;
 
 /// The first request for each type of an Envoy that holds all of `held`.
 fn reconnect(lab: &mut Lab, held: &[&Arc<Resource>]) {
@@ -156,4 +159,90 @@ fn a_release_without_a_hold_is_nothing() {
     let before = lab.catalog.sequence();
     lab.release();
     assert_eq!(lab.catalog.sequence(), before);
+}
+
+/// A host's scope, routes and cluster.
+fn host(number: usize) -> [Arc<Resource>; 3] {
+    [ScopedRoute, Route, Cluster].map(|kind| resource(kind, &format!("h{number:02}"), 1))
+}
+
+/// The hosts of these numbers, as resources.
+fn hosts(numbers: std::ops::Range<usize>) -> Vec<Arc<Resource>> {
+    numbers.flat_map(host).collect()
+}
+
+const MOMENT: Duration = Duration::from_millis(500);
+
+#[test]
+fn an_envoy_that_comes_back_with_many_hosts_that_nobody_publishes_keeps_them_for_a_time() {
+    let mut lab = Lab::ready();
+    lab.publish(&hosts(0..8), &[]);
+    lab.reconnect_guarded(Shrink::default());
+    let held = hosts(0..20);
+    reconnect(&mut lab, &held.iter().collect::<Vec<_>>());
+    assert_eq!(lab.sent(), "lds (empty)");
+    lab.ack_all();
+    assert_eq!(lab.events()[0], "12 of 20 kept");
+    lab.pass(MOMENT);
+    assert_eq!(lab.sent(), "");
+    // What is published again is as it is published, and what is withdrawn now is gone.
+    lab.publish(&[resource(Route, "h08", 2)], &[key(ScopedRoute, "h00")]);
+    assert_eq!(lab.sent(), "rds +h08");
+    lab.ack_all();
+    assert_eq!(lab.sent(), "srds -h00");
+    lab.ack_all();
+    lab.pass(Shrink::default().hold / 2);
+    assert_eq!(lab.sent(), "");
+    lab.pass(Shrink::default().hold / 2);
+    let mut removed = Vec::new();
+    loop {
+        let sent = lab.sent();
+        if sent.is_empty() {
+            break;
+        }
+        removed.push(sent);
+        lab.ack_all();
+    }
+    assert_eq!(removed, [gone("srds", 8), gone("rds", 9), gone("cds", 8)]);
+}
+
+/// What is sent when the hosts from this number on are removed.
+fn gone(kind: &str, from: usize) -> String {
+    let names = (from..20).map(|number| format!("-h{number:02}"));
+    std::iter::once(kind.to_owned()).chain(names).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn hosts_that_come_back_take_with_them_the_reason_to_spare_the_others() {
+    let mut lab = Lab::ready();
+    lab.reconnect_guarded(Shrink::default());
+    let held = hosts(0..20);
+    reconnect(&mut lab, &held.iter().collect::<Vec<_>>());
+    assert_eq!(lab.sent(), "lds (empty)");
+    lab.ack_all();
+    lab.publish(&hosts(0..9), &[]);
+    assert_eq!(lab.sent(), "");
+    lab.publish(&hosts(9..15), &[]);
+    for kind in ["srds", "rds", "cds"] {
+        assert_eq!(lab.sent(), gone(kind, 15));
+        lab.ack_all();
+    }
+    assert_eq!(lab.sent(), "");
+}
+
+#[test]
+fn a_small_share_is_removed_when_all_has_been_heard() {
+    let mut lab = Lab::ready();
+    lab.publish(&hosts(0..10), &[]);
+    lab.reconnect_guarded(Shrink::default());
+    let held = hosts(0..20);
+    reconnect(&mut lab, &held.iter().collect::<Vec<_>>());
+    assert_eq!(lab.sent(), "lds (empty)");
+    lab.ack_all();
+    assert!(!lab.events().iter().any(|event| event.ends_with("kept")));
+    lab.pass(MOMENT);
+    for kind in ["srds", "rds", "cds"] {
+        assert_eq!(lab.sent(), gone(kind, 10));
+        lab.ack_all();
+    }
 }

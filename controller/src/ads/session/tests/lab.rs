@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::super::node::EnvoyVersion;
 use super::super::*;
+use crate::config::Shrink;
 
 pub(super) struct Lab {
     pub(super) catalog: Catalog,
@@ -143,6 +144,12 @@ impl Lab {
         });
     }
 
+    /// An Envoy that holds nothing yet, and is guarded by this rule.
+    pub(super) fn reconnect_guarded(&mut self, rule: Shrink) {
+        self.reconnect();
+        self.session.spared = Spared::new(Some(rule));
+    }
+
     pub(super) fn reconnect(&mut self) {
         self.reconnect_as(ENVOY);
     }
@@ -264,6 +271,7 @@ impl Lab {
             }
             Event::Acknowledged { revision, .. } => format!("acknowledged {revision}"),
             Event::Rejected { key, message, .. } => format!("rejected {key}: {message}"),
+            Event::Shrunk { hosts, gone, .. } => format!("{gone} of {hosts} kept"),
             Event::Recovered { key, .. } => format!("recovered {key}"),
         };
         self.raw_events().into_iter().map(line).collect()
