@@ -1,8 +1,12 @@
 //! Contents of TLS Secrets, good and bad: as anyone may write them into a cluster.
 //!
-//! [`Content`] is a chain and its key; [`table`] has contents by hand, with what is to become of
-//! them.
+//! [`Content`] is a chain and its key. [`Generator`] makes any number of them, which follow from a
+//! seed alone: the fixtures of every kind of key, changed in bytes, in PEM, and as trees of DER,
+//! with parts swapped. A test takes them one by one: [`Generator::content`] gives what goes into
+//! `tls.crt` and `tls.key`, [`Content::secret`] the object of it, and [`Generator::bundle`] what
+//! goes into `ca.crt`. [`table`] has contents by hand, with what is to become of them.
 
+mod generator;
 pub mod parts;
 pub mod table;
 mod tree;
@@ -12,6 +16,7 @@ use rustls::pki_types::pem::{PemObject as _, SectionKind};
 
 use crate::certificates::{Pair, tls_secret};
 
+pub use generator::Generator;
 pub use tree::{Body, Node};
 
 /// The label of a certificate in PEM.

@@ -6,6 +6,8 @@ mod accepted;
 mod interference;
 #[path = "property/oracle.rs"]
 mod oracle;
+#[path = "property/secrets.rs"]
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;

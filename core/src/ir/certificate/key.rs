@@ -6,9 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::PEM_BYTES_MAX;
-use super::der::{
-    INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed, is_oid, primitive, write,
-};
+use super::der::{INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, constructed, is_oid, write};
 use super::leaf::{Curve, ED25519_BYTES, KeyKind, PublicKey, RSA_BITS_MAX};
 use super::x509::Algorithm;
 
@@ -86,7 +84,8 @@ impl PrivateKey {
                 KeyError::Pem(error.to_string())
             }
         })?;
-        let der = key.secret_der();
+        // Like Envoy, whatever is behind the key in the same block is not looked at.
+        let der = Reader::new(key.secret_der()).element().ok_or(KeyError::Malformed)?.raw;
         // Some write a key in the newer form under a label of the older ones, and all read it.
         let older = match &key {
             PrivateKeyDer::Pkcs1(_) => rsa(der).map(|public| (public, "RSA PRIVATE KEY")),
@@ -112,8 +111,8 @@ fn is_encrypted(text: &str) -> bool {
     first == Some(true) || (first == Some(false) && lines.next() == Some(ENCRYPTED))
 }
 
-/// Reads a key in PKCS #8 (RFC 5958). It is written without the attributes and the public key
-/// that may be behind it, since BoringSSL does not read all forms of them.
+/// Reads a key in PKCS #8 (RFC 5958). It is written without what may be behind it, attributes and
+/// the public key, since BoringSSL does not read all forms of them.
 fn pkcs8(der: &[u8]) -> Result<PrivateKey, KeyError> {
     let parts = || {
         let mut outer = Reader::new(der);
@@ -124,10 +123,6 @@ fn pkcs8(der: &[u8]) -> Result<PrivateKey, KeyError> {
         let raw = fields.element()?.raw;
         let algorithm = Algorithm::read(&mut algorithm)?;
         let inner = fields.take(OCTET_STRING)?;
-        for tag in [constructed(0), primitive(1), constructed(1)] {
-            fields.optional(tag)?;
-        }
-        fields.end()?;
         is_known.then_some((raw, algorithm, inner))
     };
     let (raw, algorithm, inner) = parts().ok_or(KeyError::Malformed)?;

@@ -154,6 +154,18 @@ pub(super) fn private() -> Vec<Case> {
         key("PKCS #8 with odd attributes", &p521, Rewritten, |key| {
             key.children_mut().push(Node::bytes(0xa0, b"x"));
         }),
+        key("PKCS #8 with more behind it", &p521, Rewritten, |key| {
+            key.children_mut().push(nothing());
+        }),
+        case(
+            "bytes behind the key",
+            &p521.certificate,
+            &{
+                let (label, der) = blocks(&p521.key).remove(0);
+                pem(label, &[der.as_slice(), &[0]].concat())
+            },
+            Served,
+        ),
         key("PKCS #8 of version 3", &p521, Refused(broken), |key| {
             *key.at(&[0]) = parts::integer(&[2]);
         }),
