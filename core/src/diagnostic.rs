@@ -1,12 +1,14 @@
 //! What we tell users: a stable code, an object, a field, a sentence and what to do next.
 
 mod code;
+mod findings;
 mod render;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use code::Code;
+pub use findings::{Collector, Findings, SHOWN, more};
 pub use render::{Style, escape, json, markdown, render};
 
 use crate::name::{FieldPath, ObjectRef};

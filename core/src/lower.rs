@@ -22,7 +22,7 @@ pub use secret::{Fault, Secret};
 pub use service::{Service, ServicePort};
 
 use crate::api::Object;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Collector, Findings};
 use crate::options::Options;
 
 /// The checked form of an object.
@@ -43,9 +43,9 @@ pub enum Fragment {
 }
 
 /// Checks an object. Returns `None` for an IngressRoute of a class that is not served.
-pub fn lower(object: &Object, options: &Options) -> Option<(Fragment, Vec<Diagnostic>)> {
+pub fn lower(object: &Object, options: &Options) -> Option<(Fragment, Findings)> {
     let reference = object.reference();
-    let mut diagnostics = Vec::new();
+    let mut diagnostics = Collector::default();
     let fragment = match object {
         Object::IngressRoute(object) => {
             if !is_of_class(&object.metadata, options) {
@@ -73,5 +73,5 @@ pub fn lower(object: &Object, options: &Options) -> Option<(Fragment, Vec<Diagno
         Object::Secret(object) => Fragment::Secret(secret::lower(object)),
         Object::Namespace(_) => Fragment::Namespace,
     };
-    Some((fragment, diagnostics))
+    Some((fragment, diagnostics.finish()))
 }

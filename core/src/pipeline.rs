@@ -222,7 +222,7 @@ impl Pipeline {
                 match lower(&object, &self.options) {
                     Some((fragment, found)) => {
                         let is_root = matches!(&fragment, Fragment::IngressRoute(route) if route.root.is_some());
-                        let own = manifest.iter().cloned().chain(found).collect();
+                        let own = found.after(&manifest);
                         self.reports.set_own(&reference, own, is_root);
                         self.store.replace(&reference, Some(fragment), touched);
                     }
@@ -236,7 +236,8 @@ impl Pipeline {
                     Some(Fragment::IngressRoute(route)) => route.root.is_some(),
                     _ => true,
                 };
-                self.reports.set_own(&reference, diagnostics.to_vec(), is_root);
+                let own = diagnostics.iter().cloned().collect();
+                self.reports.set_own(&reference, own, is_root);
             }
             Change::Clock(now) => self.store.set_time(now, touched),
         }

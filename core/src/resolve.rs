@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 pub use endpoints::{ResolvedEndpoints, endpoints, ready};
 pub use host::{ResolvedHost, host};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::name::{FieldPath, Kind, ObjectName};
 use crate::options::Options;
 use crate::store::Reader;
@@ -23,18 +23,17 @@ use crate::store::Reader;
 struct Context<'a> {
     reader: &'a Reader<'a>,
     options: &'a Options,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Collector,
     /// The IngressRoutes that have a part in the host.
     visited: BTreeSet<ObjectName>,
 }
 
 impl Context<'_> {
     fn report(&mut self, code: Code, object: &ObjectName, field: FieldPath, message: String) {
-        self.diagnostics.push(Diagnostic::new(
-            code,
-            &object.of(Kind::IngressRoute),
-            field,
-            message,
-        ));
+        self.found(Diagnostic::new(code, &object.of(Kind::IngressRoute), field, message));
+    }
+
+    fn found(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 }

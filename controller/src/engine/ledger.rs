@@ -9,6 +9,9 @@ use contour_core::manifest::Spans;
 use contour_core::name::{FieldPath, Kind, ObjectRef};
 use contour_core::xds::{Resource, ResourceKey};
 
+/// How many findings about one file are kept.
+const OF_FILE: usize = 100;
+
 /// What differs between what was told and what is to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
@@ -113,6 +116,7 @@ impl Ledger {
 
     /// These are all the findings about a file now.
     pub(crate) fn file(&mut self, file: &Arc<str>, now: Vec<Diagnostic>) -> Difference {
+        let now = bounded(now);
         let before = if now.is_empty() {
             self.files.remove(file)
         } else {
@@ -208,6 +212,19 @@ impl Ledger {
     }
 }
 
+/// Of the findings about a file no more than one can read, and how many others there are.
+fn bounded(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let hidden = findings.len().saturating_sub(OF_FILE);
+    findings.truncate(OF_FILE);
+    if hidden > 0
+        && let Some(last) = findings.last()
+    {
+        let message = format!("and {hidden} more findings about this file");
+        findings.push(Diagnostic { message, hint: None, ..last.clone() });
+    }
+    findings
+}
+
 /// Compares findings regardless of their places, which move with every line above them.
 fn difference(before: Vec<Diagnostic>, now: Vec<Diagnostic>) -> Difference {
     let bare = |diagnostic: &Diagnostic| {
@@ -252,6 +269,18 @@ mod tests {
         assert_eq!(other.mended, [finding("a", 2)]);
         assert_eq!(ledger.findings(&object(), &[]).mended.len(), 1);
         assert!(ledger.told(&object()).is_empty());
+    }
+
+    #[test]
+    fn the_findings_about_a_file_are_counted_beyond_the_first() {
+        let mut ledger = Ledger::default();
+        let file = "a.yaml".into();
+        let many = (0..100_000).map(|line| finding(&format!("fault {line}"), line)).collect();
+        let told = ledger.file(&file, many);
+        assert_eq!(told.new.len(), OF_FILE + 1);
+        assert_eq!(told.new[OF_FILE].message, "and 99900 more findings about this file");
+        assert_eq!(ledger.file_problems(), OF_FILE + 1);
+        assert_eq!(ledger.file(&file, Vec::new()).mended.len(), OF_FILE + 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 
 use contour::exit::Exit;
+use contour_core::diagnostic::SHOWN;
 
 use crate::support::{PATIENCE, get, service};
 
@@ -192,6 +193,37 @@ fn findings_are_logged_once_with_their_place() {
     process.signal("-TERM");
     let (_, log) = process.end();
     assert_eq!(log.matches("CTR301").count(), 1, "{log}");
+}
+
+#[test]
+fn the_log_is_not_as_long_as_the_faults_of_one_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.json");
+    let services: Vec<_> =
+        (0..64).map(|n| serde_json::json!({ "name": format!("s{n}"), "port": 80 })).collect();
+    let route = |n| serde_json::json!({ "match": format!("/r{n}"), "services": services });
+    let faulty = serde_json::json!({
+        "apiVersion": "contour.heptio.com/v1beta1",
+        "kind": "IngressRoute",
+        "metadata": { "namespace": "demo", "name": "shop" },
+        "spec": {
+            "virtualhost": { "fqdn": "shop.test" },
+            "routes": (0..500).map(route).collect::<Vec<_>>(),
+        },
+    });
+    std::fs::write(&file, faulty.to_string()).unwrap();
+    let mut process = Process::serve(dir.path());
+    let count = format!("and {} more findings of this kind", 500 * 64 - SHOWN);
+    process.until(&count);
+    let bound = process.until("listening");
+    let metrics = get(bound["health"].as_str().unwrap().parse().unwrap(), "/metrics");
+    let kept = format!("contour_diagnostics{{severity=\"error\"}} {}", SHOWN + 1);
+    assert!(metrics.body.lines().any(|line| line == kept), "{}", metrics.body);
+    std::fs::remove_file(&file).unwrap();
+    process.until(&format!("no longer stands: {count}"));
+    process.signal("-TERM");
+    let (_, log) = process.end();
+    assert_eq!(log.matches("CTR301").count(), 2 * (SHOWN + 1), "{log}");
 }
 
 #[test]

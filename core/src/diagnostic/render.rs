@@ -217,6 +217,9 @@ is affected.
 
 The reason is what stands in the conditions of an object's status.
 
+Of one object, 20 findings of a code are kept and shown; one more of that code says how many others
+there are. They are counted for the host in which there are most.
+
 This file is generated: `CONTOUR_UPDATE_DOCS=1 cargo test -p contour-core --test it` writes it again.
 "
     .to_owned();

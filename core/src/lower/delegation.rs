@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::name::{FieldPath, ObjectRef, is_dns_label, is_dns_subdomain};
 
 /// Who may use a Secret.
@@ -35,7 +35,7 @@ impl Delegation {
 pub(super) fn lower(
     object: &api::TlsCertificateDelegation,
     reference: &ObjectRef,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) -> Delegation {
     let list = FieldPath::of(".spec.delegations");
     let mut delegation = Delegation::default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::address;
 use crate::api;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::name::{FieldPath, ObjectName, ObjectRef};
 use crate::options::Options;
 
@@ -36,7 +36,7 @@ pub(super) fn lower(
     object: &api::EndpointSlice,
     reference: &ObjectRef,
     options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) -> EndpointSlice {
     let meta = &object.metadata;
     let service = meta

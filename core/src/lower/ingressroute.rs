@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub use route::{Route, RouteAction, Service, Services, TcpAction, Validation};
 
 use crate::api::{self, Timestamp};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::ir::{TlsProfile, TlsVersion};
 use crate::name::{
     FieldPath, Fqdn, FqdnError, ObjectName, ObjectRef, is_dns_label, is_dns_subdomain,
@@ -89,7 +89,7 @@ pub(super) fn lower(
     object: &api::IngressRoute,
     reference: &ObjectRef,
     options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) -> IngressRoute {
     let spec = &object.spec;
     let mut context = Context { reference, namespace: &object.metadata.namespace, diagnostics };
@@ -124,7 +124,7 @@ pub(super) fn lower(
 struct Context<'a> {
     reference: &'a ObjectRef,
     namespace: &'a Arc<str>,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Collector,
 }
 
 impl Context<'_> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::ir::{CircuitBreakers, Protocol};
 use crate::name::{FieldPath, ObjectRef};
 
@@ -49,7 +49,7 @@ const UPSTREAM_PROTOCOLS: [(Protocol, [&str; 2]); 3] = [
 pub(super) fn lower(
     object: &api::Service,
     reference: &ObjectRef,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) -> Service {
     let mut ports = Vec::new();
     for (index, port) in object.spec.ports.iter().enumerate() {
@@ -92,7 +92,7 @@ fn apply_annotations(
     object: &api::Service,
     reference: &ObjectRef,
     ports: &mut [(ServicePort, bool)],
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) {
     for (protocol, keys) in UPSTREAM_PROTOCOLS {
         let Some(list) = object.metadata.annotation(&keys) else {
@@ -127,7 +127,7 @@ fn apply_annotations(
 fn circuit_breakers(
     object: &api::Service,
     reference: &ObjectRef,
-    diagnostics: &mut Vec<Diagnostic>,
+    diagnostics: &mut Collector,
 ) -> CircuitBreakers {
     let mut read = |name: &str| -> Option<u32> {
         let keys = [format!("projectcontour.io/{name}"), format!("contour.heptio.com/{name}")];

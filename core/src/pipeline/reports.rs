@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{ObjectStatus, State};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Findings, SHOWN, Severity, more};
 use crate::name::{FieldPath, Kind, ObjectName, ObjectRef};
 
 /// Everything known of one object.
@@ -13,10 +13,12 @@ struct Report {
     exists: bool,
     is_root: bool,
     /// Found in the object by itself.
-    own: Vec<Diagnostic>,
+    own: Findings,
     /// Found when it was linked, and by how many units: a child of many roots has the same fault
     /// in each.
     linked: BTreeMap<Diagnostic, usize>,
+    /// Where units found more than they keep: how much, and how many units found so much.
+    beyond: BTreeMap<(Code, usize), usize>,
     /// How many hosts it has a part in.
     visits: usize,
     status: Option<Arc<ObjectStatus>>,
@@ -39,7 +41,7 @@ impl Reports {
     }
 
     /// The object exists, and this is what was found in it by itself.
-    pub(super) fn set_own(&mut self, object: &ObjectRef, own: Vec<Diagnostic>, is_root: bool) {
+    pub(super) fn set_own(&mut self, object: &ObjectRef, own: Findings, is_root: bool) {
         // Most objects are fine and have no status: they need no report.
         if own.is_empty() && !has_status(object.kind) && !self.reports.contains_key(object) {
             return;
@@ -55,21 +57,15 @@ impl Reports {
             let report = self.touch(object);
             report.exists = false;
             report.is_root = false;
-            report.own.clear();
-        }
-    }
-
-    pub(super) fn add_linked(&mut self, diagnostic: &Diagnostic) {
-        if let Some(object) = &diagnostic.object {
-            *self.touch(object).linked.entry(diagnostic.clone()).or_insert(0) += 1;
+            report.own = Findings::default();
         }
     }
 
     /// Replaces what one unit visited, in order, and found.
     pub(super) fn replace_linked(
         &mut self,
-        old: (&[ObjectName], &[Diagnostic]),
-        new: (&[ObjectName], &[Diagnostic]),
+        old: (&[ObjectName], &Findings),
+        new: (&[ObjectName], &Findings),
     ) {
         for name in new.0.iter().filter(|name| old.0.binary_search(name).is_err()) {
             self.touch(&name.of(Kind::IngressRoute)).visits += 1;
@@ -81,8 +77,14 @@ impl Reports {
         if old.1 == new.1 {
             return;
         }
-        new.1.iter().for_each(|diagnostic| self.add_linked(diagnostic));
-        old.1.iter().for_each(|diagnostic| self.remove_linked(diagnostic));
+        self.add_linked(new.1);
+        self.remove_linked(old.1);
+    }
+
+    /// How many findings are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.reports.values().map(|r| r.own.kept().len() + r.linked.len()).sum()
     }
 
     /// The statuses that differ from what they were when this was last asked.
@@ -107,15 +109,28 @@ impl Reports {
         changed
     }
 
-    fn remove_linked(&mut self, diagnostic: &Diagnostic) {
-        let Some(object) = &diagnostic.object else {
-            return;
-        };
-        let report = self.touch(object);
-        if let Some(count) = report.linked.get_mut(diagnostic) {
-            *count -= 1;
-            if *count == 0 {
-                report.linked.remove(diagnostic);
+    fn add_linked(&mut self, findings: &Findings) {
+        for diagnostic in findings.kept() {
+            if let Some(object) = &diagnostic.object {
+                *self.touch(object).linked.entry(diagnostic.clone()).or_insert(0) += 1;
+            }
+        }
+        for (object, code, count) in findings.counts() {
+            if let Some(object) = object {
+                *self.touch(object).beyond.entry((code, count)).or_insert(0) += 1;
+            }
+        }
+    }
+
+    fn remove_linked(&mut self, findings: &Findings) {
+        for diagnostic in findings.kept() {
+            if let Some(object) = &diagnostic.object {
+                decrease(&mut self.touch(object).linked, diagnostic);
+            }
+        }
+        for (object, code, count) in findings.counts() {
+            if let Some(object) = object {
+                decrease(&mut self.touch(object).beyond, &(code, count));
             }
         }
     }
@@ -123,6 +138,15 @@ impl Reports {
     fn touch(&mut self, object: &ObjectRef) -> &mut Report {
         self.dirty.insert(object.clone());
         self.reports.entry(object.clone()).or_default()
+    }
+}
+
+fn decrease<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -136,21 +160,32 @@ fn has_status(kind: Kind) -> bool {
 
 impl Report {
     fn judge(&self, object: &ObjectRef) -> Option<ObjectStatus> {
-        let mut diagnostics: Vec<Diagnostic> =
-            self.own.iter().chain(self.linked.keys()).cloned().collect();
-        if diagnostics.is_empty() && !(self.exists && has_status(object.kind)) {
+        let is_silent = self.own.is_empty() && self.linked.is_empty();
+        if is_silent && !(self.exists && has_status(object.kind)) {
             return None;
+        }
+        let mut by_code: BTreeMap<(Severity, Code), BTreeSet<&Diagnostic>> = BTreeMap::new();
+        for diagnostic in self.own.kept().iter().chain(self.linked.keys()) {
+            let key = (diagnostic.severity(), diagnostic.code);
+            by_code.entry(key).or_default().insert(diagnostic);
         }
         let is_orphaned =
             object.kind == Kind::IngressRoute && self.exists && !self.is_root && self.visits == 0;
+        let message =
+            "this IngressRoute is not part of a delegation chain from a root IngressRoute";
+        let orphaned = Diagnostic::new(Code::Orphaned, object, FieldPath::root(), message);
         if is_orphaned {
-            let message =
-                "this IngressRoute is not part of a delegation chain from a root IngressRoute";
-            diagnostics.push(Diagnostic::new(Code::Orphaned, object, FieldPath::root(), message));
+            by_code.entry((orphaned.severity(), orphaned.code)).or_default().insert(&orphaned);
         }
-        diagnostics.sort_by(|a, b| (a.severity(), a).cmp(&(b.severity(), b)));
-        diagnostics.dedup();
-        let has_error = diagnostics.first().is_some_and(|d| d.severity() == Severity::Error);
+        let has_error = by_code.keys().next().is_some_and(|(s, _)| *s == Severity::Error);
+        let mut diagnostics = Vec::new();
+        for ((_, code), found) in by_code {
+            let hidden = self.count(code, &found).saturating_sub(SHOWN);
+            diagnostics.extend(found.into_iter().take(SHOWN).cloned());
+            if hidden > 0 {
+                diagnostics.push(more(code, object, hidden));
+            }
+        }
         let state = if is_orphaned {
             State::Orphaned
         } else if has_error {
@@ -159,5 +194,20 @@ impl Report {
             State::Valid
         };
         Some(ObjectStatus { state, diagnostics })
+    }
+
+    /// How many findings of a code there are. Units that keep not all of theirs count for the one
+    /// that has most: the others found the same nearly always.
+    fn count(&self, code: Code, kept: &BTreeSet<&Diagnostic>) -> usize {
+        let own = self.own.counts().filter(|(_, other, _)| *other == code);
+        let own: Option<usize> = own.map(|(_, _, count)| count).max();
+        let linked = self.beyond.range((code, 0)..=(code, usize::MAX)).next_back();
+        let linked = linked.map(|((_, count), _)| *count);
+        if own.is_none() && linked.is_none() {
+            return kept.len();
+        }
+        let own = own.unwrap_or_else(|| self.own.kept().iter().filter(|d| d.code == code).count());
+        let others = self.linked.keys().filter(|d| d.code == code).count();
+        own + others.max(linked.unwrap_or(0))
     }
 }

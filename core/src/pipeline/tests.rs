@@ -1,3 +1,5 @@
+mod findings;
+
 use super::*;
 use crate::diagnostic::Code;
 use crate::manifest;

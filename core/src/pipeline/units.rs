@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{Batch, Pipeline};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Findings};
 use crate::ir::{self, Action, Destination, EndpointsName, Tls};
 use crate::name::{FieldPath, Fqdn, Kind, ObjectName, ObjectRef};
 use crate::options::{Options, TlsLayout};
@@ -26,7 +26,7 @@ pub(super) enum Unit {
 #[derive(Debug)]
 pub(super) enum UnitValue {
     Host(HostValue),
-    Endpoints(Vec<Diagnostic>),
+    Endpoints(Findings),
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub(super) struct HostValue {
     is_warmed: bool,
     /// In order.
     visited: Box<[ObjectName]>,
-    diagnostics: Vec<Diagnostic>,
+    findings: Findings,
 }
 
 impl HostValue {
@@ -110,10 +110,12 @@ impl Pipeline {
             .entry(unit.clone())
             .or_insert_with(|| UnitValue::Host(HostValue::default()));
         if let UnitValue::Host(value) = entry
-            && !value.diagnostics.contains(&diagnostic)
+            && !value.findings.kept().contains(&diagnostic)
         {
-            self.reports.add_linked(&diagnostic);
-            value.diagnostics.push(diagnostic);
+            let findings = value.findings.clone().with(diagnostic);
+            let old = std::mem::replace(&mut value.findings, findings);
+            let visited = &value.visited;
+            self.reports.replace_linked((visited, &old), (visited, &value.findings));
         }
     }
 
@@ -153,7 +155,7 @@ impl Pipeline {
             self.warm(fqdn, value.is_warmed, batch);
         }
         self.reports
-            .replace_linked((&old.visited, &old.diagnostics), (&value.visited, &value.diagnostics));
+            .replace_linked((&old.visited, &old.findings), (&value.visited, &value.findings));
         if self.store.is_claimed(fqdn) {
             self.values.insert(unit, UnitValue::Host(value));
         }
@@ -218,8 +220,8 @@ impl Pipeline {
         self.publish(&xds::endpoints_name(&endpoints), None, batch);
         let unit = Unit::Endpoints(endpoints);
         self.dependencies.forget(&unit);
-        if let Some(UnitValue::Endpoints(diagnostics)) = self.values.remove(&unit) {
-            self.reports.replace_linked((&[], &diagnostics), (&[], &[]));
+        if let Some(UnitValue::Endpoints(old)) = self.values.remove(&unit) {
+            self.reports.replace_linked((&[], &old), (&[], &Findings::default()));
         }
     }
 
@@ -230,15 +232,15 @@ impl Pipeline {
         }
         let unit = Unit::Endpoints(name.clone());
         let reader = Reader::new(&self.store);
-        let ResolvedEndpoints { endpoints, diagnostics } = resolve::endpoints(&reader, name);
+        let ResolvedEndpoints { endpoints, findings } = resolve::endpoints(&reader, name);
         self.dependencies.record(&unit, reader.into_facts());
         let resource = xds::endpoints(&endpoints).owned_by(&name.service.namespace);
         self.publish(&resource.key.clone(), Some(Arc::new(resource)), batch);
-        let old = match self.values.insert(unit, UnitValue::Endpoints(diagnostics.clone())) {
+        let old = match self.values.insert(unit, UnitValue::Endpoints(findings.clone())) {
             Some(UnitValue::Endpoints(old)) => old,
-            _ => Vec::new(),
+            _ => Findings::default(),
         };
-        self.reports.replace_linked((&[], &old), (&[], &diagnostics));
+        self.reports.replace_linked((&[], &old), (&[], &findings));
     }
 
     /// The resources that an object had a part in.
@@ -371,11 +373,11 @@ fn is_of(object: &ObjectRef, kind: Kind, name: &ObjectName) -> bool {
 }
 
 fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue {
-    let ResolvedHost { host, visited, diagnostics } = resolve::host(reader, options, fqdn);
+    let ResolvedHost { host, visited, findings } = resolve::host(reader, options, fqdn);
     let Some(host) = host else {
         return HostValue {
             visited: visited.into_iter().collect(),
-            diagnostics,
+            findings,
             ..HostValue::default()
         };
     };
@@ -413,7 +415,7 @@ fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue 
         chain,
         is_warmed,
         visited: visited.into_iter().collect(),
-        diagnostics,
+        findings,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Context;
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::ir::{Cluster, Destination, EndpointsName, Protocol, Validation};
 use crate::lower;
 use crate::name::{Kind, ObjectName};
@@ -91,11 +91,13 @@ impl Context<'_> {
         let Some(port) = found.ports.iter().find(|p| p.port == service.port) else {
             let ports: Vec<String> = found.ports.iter().map(|p| p.port.to_string()).collect();
             let message = format!("Service {} has no port {}", service.name, service.port);
-            self.report(Code::ServicePortNotFound, owner, field, message);
-            if let (Some(last), false) = (self.diagnostics.last_mut(), ports.is_empty()) {
-                last.hint =
-                    Some(format!("Use a port that the Service lists: {}.", ports.join(", ")));
+            let object = owner.of(Kind::IngressRoute);
+            let mut found = Diagnostic::new(Code::ServicePortNotFound, &object, field, message);
+            if !ports.is_empty() {
+                let hint = format!("Use a port that the Service lists: {}.", ports.join(", "));
+                found = found.with_hint(hint);
             }
+            self.found(found);
             return None;
         };
         if !port.is_tcp {
@@ -137,7 +139,6 @@ impl Context<'_> {
             return true;
         }
         let message = format!("{}: certificate delegation not permitted", secret.name);
-        self.report(Code::DelegationNotPermitted, owner, secret.field.clone(), message);
         let hint = format!(
             "Create a {} in namespace {} with secretName {} and target namespace {}.",
             Kind::TlsCertificateDelegation,
@@ -145,9 +146,9 @@ impl Context<'_> {
             secret.name.name,
             owner.namespace
         );
-        if let Some(last) = self.diagnostics.last_mut() {
-            last.hint = Some(hint);
-        }
+        let (object, field) = (owner.of(Kind::IngressRoute), secret.field.clone());
+        let found = Diagnostic::new(Code::DelegationNotPermitted, &object, field, message);
+        self.found(found.with_hint(hint));
         false
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Findings};
 use crate::ir::{Endpoints, EndpointsName};
 use crate::lower::Ready;
 use crate::name::{FieldPath, Kind, ObjectName};
@@ -14,7 +14,7 @@ pub struct ResolvedEndpoints {
     /// The endpoints, possibly none.
     pub endpoints: Endpoints,
     /// Told on the Service.
-    pub diagnostics: Vec<Diagnostic>,
+    pub findings: Findings,
 }
 
 /// Gathers the endpoints of a Service's port over its EndpointSlices. If none is ready, those
@@ -33,17 +33,17 @@ pub fn endpoints(reader: &Reader<'_>, name: &EndpointsName) -> ResolvedEndpoints
         }
     }
     let chosen = if ready.is_empty() { serving } else { ready };
-    let mut diagnostics = Vec::new();
+    let mut found = None;
     if chosen.is_empty() {
         let port =
             if name.port.is_empty() { String::new() } else { format!(" for port {}", name.port) };
         let message = format!("Service {} has no ready endpoint{port}", name.service);
         let object = name.service.of(Kind::Service);
-        diagnostics.push(Diagnostic::new(Code::NoEndpoints, &object, FieldPath::root(), message));
+        found = Some(Diagnostic::new(Code::NoEndpoints, &object, FieldPath::root(), message));
     }
     ResolvedEndpoints {
         endpoints: Endpoints { name: name.clone(), addresses: chosen.into_iter().collect() },
-        diagnostics,
+        findings: found.into_iter().collect(),
     }
 }
 

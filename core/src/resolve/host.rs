@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Context;
-use super::tcp::DEPTH_MAX;
-use crate::diagnostic::{Code, Diagnostic};
+use super::tcp::{DEPTH_MAX, cycle};
+use crate::diagnostic::{Code, Collector, Findings};
 use crate::ir::{Action, Forward, LoadBalancing, PathPrefix, Route, Tls, VirtualHost};
 use crate::lower::{self, IngressRoute, RootTls, RouteAction};
 use crate::name::{FieldPath, Fqdn, ObjectName};
@@ -25,13 +25,13 @@ pub struct ResolvedHost {
     /// The IngressRoutes that have a part in it.
     pub visited: BTreeSet<ObjectName>,
     /// Told on those and on roots that claim the host in vain.
-    pub diagnostics: Vec<Diagnostic>,
+    pub findings: Findings,
 }
 
 /// Links everything that answers for a host.
 pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost {
     let mut context =
-        Context { reader, options, diagnostics: Vec::new(), visited: BTreeSet::new() };
+        Context { reader, options, diagnostics: Collector::default(), visited: BTreeSet::new() };
     let claims = reader.claims(fqdn);
     let mut claims = claims.into_iter();
     let winner = claims.next();
@@ -48,7 +48,7 @@ pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost
         context.visited.insert(root.name.clone());
         context.virtual_host(root, fqdn)
     });
-    ResolvedHost { host, visited: context.visited, diagnostics: context.diagnostics }
+    ResolvedHost { host, visited: context.visited, findings: context.diagnostics.finish() }
 }
 
 /// A route that was reached, before its order and its listener are decided.
@@ -247,9 +247,8 @@ impl Context<'_> {
     {
         let field = route.field.field("delegate");
         if walk.chain.contains(target) {
-            let names: Vec<String> =
-                walk.chain.iter().chain([target]).map(ToString::to_string).collect();
-            let message = format!("route creates a delegation cycle: {}", names.join(" -> "));
+            let message =
+                format!("route creates a delegation cycle: {}", cycle(&walk.chain, target));
             self.report(Code::DelegationCycle, &object.name, field, message);
             return None;
         }

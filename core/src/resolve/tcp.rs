@@ -10,6 +10,14 @@ use crate::name::{FieldPath, ObjectName};
 /// The longest chain of delegations that is followed.
 pub(super) const DEPTH_MAX: usize = 16;
 
+/// The cycle that a chain closes by delegating to `target`. What led into it is left out: each of
+/// the roots from which it can be reached finds the same.
+pub(super) fn cycle(chain: &[ObjectName], target: &ObjectName) -> String {
+    let inside = chain.iter().skip_while(|name| *name != target);
+    let names: Vec<String> = inside.chain([target]).map(ToString::to_string).collect();
+    names.join(" -> ")
+}
+
 impl Context<'_> {
     /// Where a root's TCP proxy sends its bytes; empty if nowhere.
     pub(super) fn tcp(&mut self, root: &IngressRoute, tcp: &TcpAction) -> Vec<Destination> {
@@ -25,10 +33,8 @@ impl Context<'_> {
                 TcpAction::Delegate(target) => target,
             };
             if chain.contains(target) {
-                let names: Vec<String> =
-                    chain.iter().chain([target]).map(ToString::to_string).collect();
                 let message =
-                    format!("tcpproxy creates a delegation cycle: {}", names.join(" -> "));
+                    format!("tcpproxy creates a delegation cycle: {}", cycle(&chain, target));
                 self.report(Code::DelegationCycle, &owner, field, message);
                 return Vec::new();
             }

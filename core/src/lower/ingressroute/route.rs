@@ -158,10 +158,7 @@ impl Context<'_> {
     }
 
     fn errors(&self) -> usize {
-        self.diagnostics
-            .iter()
-            .filter(|d| d.severity() == crate::diagnostic::Severity::Error)
-            .count()
+        self.diagnostics.errors()
     }
 
     fn action(&mut self, route: &api::Route, field: &FieldPath) -> RouteAction {
