@@ -63,6 +63,18 @@ impl Object {
         }
     }
 
+    /// The same, to be changed.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        match self {
+            Self::IngressRoute(o) => &mut o.metadata,
+            Self::TlsCertificateDelegation(o) => &mut o.metadata,
+            Self::Service(o) => &mut o.metadata,
+            Self::EndpointSlice(o) => &mut o.metadata,
+            Self::Secret(o) => &mut o.metadata,
+            Self::Namespace(o) => &mut o.metadata,
+        }
+    }
+
     /// The object's identity.
     pub fn reference(&self) -> ObjectRef {
         let meta = self.metadata();

@@ -62,6 +62,24 @@ pub struct Document {
 }
 
 impl Document {
+    /// Takes the time of creation out of the object: in a file anybody can write any. Told where
+    /// it could have decided something.
+    pub fn forget_age(&mut self) {
+        let Some(object) = &mut self.object else {
+            return;
+        };
+        let age = object.metadata_mut().creation_timestamp.take();
+        if age.is_none() || self.reference.kind != Kind::IngressRoute {
+            return;
+        }
+        let field = FieldPath::of(".metadata.creationTimestamp");
+        let location = self.spans.locate(&field);
+        let message = "the time of creation is ignored: a file has no age that can be relied on";
+        let mut diagnostic = Diagnostic::new(Code::AgeIgnored, &self.reference, field, message);
+        diagnostic.location = location;
+        self.diagnostics.push(diagnostic);
+    }
+
     /// The diagnostic for a document whose object already stands at `first`: that one counts.
     pub fn duplicate_of(&self, first: &Self) -> Diagnostic {
         let place = |document: &Self| document.spans.locate(&FieldPath::root());

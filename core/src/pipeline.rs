@@ -142,6 +142,32 @@ impl Pipeline {
         }
     }
 
+    /// Notes in objects without a time of creation that claims of hosts which are new came at
+    /// `arrival`, and that others came when they did. To be called before [`Self::apply`] where a
+    /// source knows no ages: then who has a host keeps it for as long as it claims it. The order of
+    /// arrival becomes part of the objects, so that they alone decide who has what.
+    pub fn date(&self, changes: &mut [Change], arrival: u64) {
+        for change in changes {
+            if let Change::Apply(object, _) = change
+                && object.metadata().creation_timestamp.is_none()
+                && object.kind() == Kind::IngressRoute
+            {
+                object.metadata_mut().arrival = self.arrival_of(object, arrival);
+            }
+        }
+    }
+
+    fn arrival_of(&self, object: &Object, arrival: u64) -> u64 {
+        let Some((Fragment::IngressRoute(new), _)) = lower(object, &self.options) else {
+            return arrival;
+        };
+        let host = |route: &IngressRoute| route.root.as_ref().and_then(|root| root.fqdn.clone());
+        match self.ingress_route(&new.name) {
+            Some(old) if old.created.is_none() && host(old) == host(&new) => old.arrival,
+            Some(_) | None => arrival,
+        }
+    }
+
     /// All resources in force, ordered by key.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.values()

@@ -21,20 +21,54 @@ pub enum Fact {
     Delegations(Arc<str>),
 }
 
-/// A root's claim of a host; the least claim is the oldest, and wins.
+/// A root's claim of a host; the least claim wins. Among those with a time of creation that is the
+/// oldest, among those without the one that came first; between equals the name decides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
+pub struct Claim {
     is_undated: bool,
     created: Option<Timestamp>,
+    arrival: u64,
     name: ObjectName,
 }
 
+/// Why one claim of a host comes before another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// It is older.
+    Age,
+    /// It has a time of creation, and the other has none.
+    Dated,
+    /// It came earlier; neither has a time of creation.
+    Arrival,
+    /// Its namespace and name come first; nothing else tells them apart.
+    Name,
+}
+
 impl Claim {
+    /// The root.
+    pub fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
+    /// Why this claim comes before `other`, if it does.
+    pub fn precedence(&self, other: &Self) -> Precedence {
+        if self.is_undated != other.is_undated {
+            Precedence::Dated
+        } else if self.created != other.created {
+            Precedence::Age
+        } else if self.arrival != other.arrival {
+            Precedence::Arrival
+        } else {
+            Precedence::Name
+        }
+    }
+
     fn of(route: &IngressRoute) -> Option<(Fqdn, Self)> {
         let fqdn = route.root.as_ref()?.fqdn.clone()?;
         let claim = Self {
             is_undated: route.created.is_none(),
             created: route.created,
+            arrival: if route.created.is_none() { route.arrival } else { 0 },
             name: route.name.clone(),
         };
         Some((fqdn, claim))
@@ -126,7 +160,7 @@ impl Store {
         self.claims.contains_key(fqdn)
     }
 
-    /// The roots that claim a host, the oldest first. Only [`Reader`] records reads.
+    /// The roots that claim a host; the first has it. Only [`Reader`] records reads.
     pub fn claimants(&self, fqdn: &Fqdn) -> impl Iterator<Item = &ObjectName> {
         self.claims.get(fqdn).into_iter().flatten().map(|claim| &claim.name)
     }
@@ -231,10 +265,10 @@ impl<'a> Reader<'a> {
         self.reads.into_facts()
     }
 
-    /// The roots that claim a host, the oldest first.
-    pub fn claims(&self, fqdn: &Fqdn) -> Vec<&'a ObjectName> {
+    /// The claims of a host; the first has it.
+    pub fn claims(&self, fqdn: &Fqdn) -> &'a [Claim] {
         self.reads.record(Fact::Host(fqdn.clone()));
-        self.store.claims.get(fqdn).into_iter().flatten().map(|claim| &claim.name).collect()
+        self.store.claims.get(fqdn).map_or(&[], Vec::as_slice)
     }
 
     /// An IngressRoute.

@@ -123,9 +123,14 @@ pub struct Metadata {
     /// The namespace; empty for cluster-scoped kinds.
     #[serde(default)]
     pub namespace: Arc<str>,
-    /// When the API server created the object; unset for files.
+    /// When the API server created the object; unset for files, whose word on it is not believed.
     #[serde(default)]
     pub creation_timestamp: Option<Timestamp>,
+    /// Where there are no times of creation: the place of the object's claim of its host in the
+    /// order in which claims came, the first being 0. No part of the text; see
+    /// [`Pipeline::date`](crate::pipeline::Pipeline::date).
+    #[serde(skip)]
+    pub arrival: u64,
     /// The generation of the spec; unset for files.
     #[serde(default)]
     pub generation: Option<i64>,

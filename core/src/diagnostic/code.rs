@@ -81,6 +81,9 @@ codes! {
     RemovalsHeld "CTR012" Warning
         "A large share of all hosts would be gone at once; their removal is held back for a time."
         "If it is a mistake, put the objects back; if it is meant, wait, or set --shrink-guard.";
+    AgeIgnored "CTR013" Warning
+        "A file gives an object a time of creation; it is ignored, since anybody can write any time into a file."
+        "Nothing to do: the object is served, and the time decides nothing.";
 
     FqdnMissing "CTR101" Error
         "A root IngressRoute names no host."
@@ -92,8 +95,8 @@ codes! {
         "The host is not a DNS name."
         "Use a DNS name without scheme, port or path.";
     HostConflict "CTR104" Error
-        "An older root IngressRoute already claims the host; this one is not served."
-        "Delegate from the older IngressRoute to this one, or choose another host.";
+        "Another root IngressRoute has the host; this one is not served."
+        "Delegate from the IngressRoute that has the host to this one, or choose another host.";
     RootNamespaceNotAllowed "CTR105" Error
         "Root IngressRoutes are not allowed in this namespace."
         "Move the root to one of the root namespaces, or ask for delegation from one.";

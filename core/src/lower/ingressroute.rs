@@ -30,6 +30,8 @@ pub struct IngressRoute {
     pub name: ObjectName,
     /// When it was created; decides who keeps a host that two claim.
     pub created: Option<Timestamp>,
+    /// When its claim of the host came, among those without a time of creation.
+    pub arrival: u64,
     /// The host, in a root.
     pub root: Option<Root>,
     /// The routes whose match could be read.
@@ -115,6 +117,7 @@ pub(super) fn lower(
     IngressRoute {
         name: object.metadata.object_name(),
         created: object.metadata.creation_timestamp,
+        arrival: object.metadata.arrival,
         root,
         routes,
         tcp,

@@ -159,6 +159,81 @@ fn the_older_root_keeps_a_host() {
     assert!(!codes(&pipeline, Kind::IngressRoute, "x", "younger").contains(&Code::HostConflict));
 }
 
+/// A root without a time of creation.
+fn undated(name: &str, host: &str) -> Change {
+    let text = format!(
+        "apiVersion: contour.heptio.com/v1beta1\nkind: IngressRoute\nmetadata: {{name: {name}, namespace: x}}\n\
+         spec:\n  virtualhost: {{fqdn: {host}.example.com}}\n  routes:\n  - match: /\n    \
+         services: [{{name: blue, port: 80}}]\n"
+    );
+    changes(&text).remove(0)
+}
+
+/// Applies changes that came at this place of the order.
+fn at(pipeline: &mut Pipeline, arrival: u64, mut changes: Vec<Change>) {
+    pipeline.date(&mut changes, arrival);
+    drop(pipeline.apply(changes));
+}
+
+/// Who claims a host, and what those are told who do not have it.
+fn claims(pipeline: &Pipeline, host: &str) -> (Vec<String>, Vec<String>) {
+    let fqdn = Fqdn::parse(&format!("{host}.example.com")).expect("a host");
+    let names: Vec<_> = pipeline.claimants(&fqdn).map(|name| name.name.to_string()).collect();
+    let told = names.iter().map(|name| {
+        let status = pipeline.status(&ObjectRef::new(Kind::IngressRoute, "x", name.as_str()));
+        let mut all = status.into_iter().flat_map(|status| &status.diagnostics);
+        let conflict = all.find(|d| d.code == Code::HostConflict);
+        conflict.map(|d| d.message.clone()).unwrap_or_default()
+    });
+    let told = told.collect();
+    (names, told)
+}
+
+#[test]
+fn who_has_a_host_keeps_it_where_nobody_has_an_age() {
+    let mut pipeline = Pipeline::new(Options::default());
+    at(&mut pipeline, 0, vec![undated("m", "a"), undated("n", "a"), undated("z", "b")]);
+    let used = "fqdn \"a.example.com\" is used in multiple IngressRoutes:";
+    let by_name = format!(
+        "{used} m has it, for its namespace and name come first and nothing else tells them apart"
+    )
+    .replace("m has", "x/m has");
+    let kept = format!("{used} x/m, which claimed it earlier, has it");
+    let expected = |names: &[&str], told: &[&str]| {
+        let own = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        (own(names), own(told))
+    };
+    // At the start the name decides.
+    assert_eq!(claims(&pipeline, "a"), expected(&["m", "n"], &["", &by_name]));
+    // Who comes later does not take it, whatever the name; nor who held another host for longer.
+    at(&mut pipeline, 1, vec![undated("b", "a")]);
+    at(&mut pipeline, 2, vec![undated("z", "a")]);
+    let told = ["", &by_name, &kept, &kept];
+    assert_eq!(claims(&pipeline, "a"), expected(&["m", "n", "b", "z"], &told));
+    // An edit is no new claim; giving it up and taking it again is one.
+    at(&mut pipeline, 3, vec![undated("m", "a"), undated("b", "a")]);
+    assert_eq!(claims(&pipeline, "a").0, ["m", "n", "b", "z"]);
+    at(&mut pipeline, 4, vec![undated("m", "c")]);
+    at(&mut pipeline, 5, vec![undated("m", "a")]);
+    let kept = kept.replace("x/m", "x/n");
+    let told = ["", &kept, &kept, &kept];
+    assert_eq!(claims(&pipeline, "a"), expected(&["n", "b", "z", "m"], &told));
+}
+
+#[test]
+fn a_claim_with_a_time_of_creation_comes_before_those_without() {
+    let mut dated = undated("zz", "a");
+    if let Change::Apply(object, _) = &mut dated {
+        object.metadata_mut().creation_timestamp = Some(Timestamp::from_unix(7));
+    }
+    let mut pipeline = Pipeline::new(Options::default());
+    at(&mut pipeline, 0, vec![undated("m", "a")]);
+    at(&mut pipeline, 1, vec![dated]);
+    let (names, told) = claims(&pipeline, "a");
+    assert_eq!(names, ["zz", "m"]);
+    assert!(told[1].ends_with(": x/zz, which has a time of creation, has it"), "{told:?}");
+}
+
 /// Any other byte would close all connections of the chain and drop its certificates
 /// (docs/decisions/0010-chains-beside-the-default-chain.md).
 #[test]

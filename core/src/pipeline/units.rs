@@ -99,8 +99,8 @@ impl Pipeline {
     /// A defect of ours met by one host must not stop the others.
     fn keep_last_good(&mut self, unit: &Unit, fqdn: &Fqdn, facts: &[Fact]) {
         self.dependencies.record_more(unit, facts);
-        let claims = Reader::new(&self.store).claims(fqdn).first().map(|name| (*name).clone());
-        let Some(root) = claims else { return };
+        let claims = Reader::new(&self.store).claims(fqdn).first();
+        let Some(root) = claims.map(|claim| claim.name().clone()) else { return };
         let message = format!("the translation of host {fqdn} failed");
         let object = root.of(Kind::IngressRoute);
         let diagnostic =

@@ -11,7 +11,7 @@ use crate::ir::{Action, Forward, LoadBalancing, PathPrefix, Route, Tls, VirtualH
 use crate::lower::{self, IngressRoute, RootTls, RouteAction};
 use crate::name::{FieldPath, Fqdn, ObjectName};
 use crate::options::Options;
-use crate::store::Reader;
+use crate::store::{Claim, Precedence, Reader};
 
 /// The most routes that one host may have, and the most delegations that are followed for it:
 /// a tree in which each object delegates twice to the next would otherwise double at each level.
@@ -24,7 +24,7 @@ pub struct ResolvedHost {
     pub host: Option<VirtualHost>,
     /// The IngressRoutes that have a part in it.
     pub visited: BTreeSet<ObjectName>,
-    /// Told on those and on roots that claim the host in vain.
+    /// Told on those and on roots that claim the host and do not get it.
     pub findings: Findings,
 }
 
@@ -33,22 +33,33 @@ pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost
     let mut context =
         Context { reader, options, diagnostics: Collector::default(), visited: BTreeSet::new() };
     let claims = reader.claims(fqdn);
-    let mut claims = claims.into_iter();
-    let winner = claims.next();
-    for loser in claims {
-        let oldest = winner.map(ToString::to_string).unwrap_or_default();
-        let message = format!(
-            "fqdn {:?} is used in multiple IngressRoutes: {oldest}, which is older, has it",
-            fqdn.as_str()
-        );
-        context.report(Code::HostConflict, loser, FieldPath::of(".spec.virtualhost.fqdn"), message);
+    if let Some((winner, losers)) = claims.split_first() {
+        for loser in losers {
+            let message = conflict(fqdn, winner, loser);
+            let field = FieldPath::of(".spec.virtualhost.fqdn");
+            context.report(Code::HostConflict, loser.name(), field, message);
+        }
     }
-    let root = winner.and_then(|name| reader.ingressroute(name));
+    let root = claims.first().and_then(|claim| reader.ingressroute(claim.name()));
     let host = root.map(|root| {
         context.visited.insert(root.name.clone());
         context.virtual_host(root, fqdn)
     });
     ResolvedHost { host, visited: context.visited, findings: context.diagnostics.finish() }
+}
+
+/// Who has a host that another claims as well, and why.
+fn conflict(fqdn: &Fqdn, winner: &Claim, loser: &Claim) -> String {
+    let name = winner.name();
+    let why = match winner.precedence(loser) {
+        Precedence::Age => format!("{name}, which is older, has it"),
+        Precedence::Dated => format!("{name}, which has a time of creation, has it"),
+        Precedence::Arrival => format!("{name}, which claimed it earlier, has it"),
+        Precedence::Name => format!(
+            "{name} has it, for its namespace and name come first and nothing else tells them apart"
+        ),
+    };
+    format!("fqdn {:?} is used in multiple IngressRoutes: {why}", fqdn.as_str())
 }
 
 /// A route that was reached, before its order and its listener are decided.

@@ -34,7 +34,7 @@ pub(super) fn improve(
     } else if code == Code::DelegateNotFound {
         delegate_hint(snapshot, namespace, (route, &diagnostic))
     } else if code == Code::HostConflict {
-        let hint = "Delegate from the older IngressRoute (kubectl contour create delegation), or \
+        let hint = "Delegate from the IngressRoute that has it (kubectl contour create delegation), or \
                     choose another host.";
         Some(hint.to_owned())
     } else {

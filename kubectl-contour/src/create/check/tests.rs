@@ -130,7 +130,7 @@ fn another_finding_says_what_there_is_instead() {
             "taken.example.com",
             "",
             WEB,
-            "CTR104 .spec.virtualhost.fqdn: Delegate from the older IngressRoute (kubectl contour \
+            "CTR104 .spec.virtualhost.fqdn: Delegate from the IngressRoute that has it (kubectl contour \
              create delegation), or choose another host.",
         ),
         (

@@ -1,5 +1,10 @@
 //! Incremental work leads where work from scratch leads, whatever the way there.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use contour_core::api::Object;
+use contour_core::name::{Fqdn, ObjectName};
 use contour_core::pipeline::{Change, Pipeline};
 use contour_tests::worlds::{self, Model};
 use proptest::collection::vec;
@@ -14,7 +19,8 @@ fn follow(number: u64, batches: Vec<Vec<Change>>) -> Result<(), String> {
     let mut model = Model::default();
     let mut told = Made::default();
     told.follow(pipeline.initial())?;
-    for (step, batch) in batches.into_iter().enumerate() {
+    for (step, mut batch) in (0_u64..).zip(batches) {
+        pipeline.date(&mut batch, step);
         for change in &batch {
             model.follow(change);
         }
@@ -26,6 +32,57 @@ fn follow(number: u64, batches: Vec<Vec<Change>>) -> Result<(), String> {
         made.same(&told, &format!("step {step}, as told"))?;
     }
     Ok(())
+}
+
+/// Makes every change one of an object without a time of creation.
+fn undated(mut batches: Vec<Vec<Change>>) -> Vec<Vec<Change>> {
+    for change in batches.iter_mut().flatten() {
+        if let Change::Apply(object, _) = change {
+            object.metadata_mut().creation_timestamp = None;
+        }
+    }
+    batches
+}
+
+#[test]
+fn who_has_a_host_keeps_it_for_as_long_as_it_claims_it_where_nobody_has_an_age() {
+    let sequences = || (0..10_000_u64, worlds::changes().prop_map(undated));
+    let contested = AtomicU64::new(0);
+    for_all(sequences, 2_000, |(number, batches)| {
+        let mut pipeline = Pipeline::new(options(number));
+        let mut holders: BTreeMap<Fqdn, ObjectName> = BTreeMap::new();
+        for (step, mut batch) in (0_u64..).zip(batches) {
+            let hosts = batch.iter().filter_map(host);
+            let hosts: BTreeSet<Fqdn> = holders.keys().cloned().chain(hosts).collect();
+            pipeline.date(&mut batch, step);
+            drop(pipeline.apply(batch));
+            for host in hosts {
+                let mut claims = pipeline.claimants(&host);
+                let Some(now) = claims.next().cloned() else {
+                    holders.remove(&host);
+                    continue;
+                };
+                let before = holders.insert(host.clone(), now.clone());
+                if let Some(before) = before.filter(|before| *before != now) {
+                    if claims.any(|name| *name == before) {
+                        return Err(format!("step {step}: {now} took {host} from {before}"));
+                    }
+                } else if claims.next().is_some() {
+                    contested.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        Ok(())
+    });
+    // Worlds in which nobody wants what another has would prove nothing.
+    assert!(contested.into_inner() > 500);
+}
+
+/// The host that a change claims.
+fn host(change: &Change) -> Option<Fqdn> {
+    let Change::Apply(object, _) = change else { return None };
+    let Object::IngressRoute(route) = &**object else { return None };
+    Fqdn::parse(&route.spec.virtualhost.as_ref()?.fqdn).ok()
 }
 
 #[test]
