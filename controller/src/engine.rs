@@ -218,11 +218,15 @@ impl Engine {
         self.tell_source();
     }
 
-    fn take_up(&mut self, batch: Batch) {
+    fn take_up(&mut self, mut batch: Batch) {
         let started = Instant::now();
         let now = tokio::time::Instant::from_std(started);
         let mut report =
             Report { synced: batch.synced && self.held.is_some(), ..Report::default() };
+        // Of what was there at the start nobody knows what came first.
+        if self.held.is_none() {
+            self.pipeline.date(&mut batch.changes, self.revision);
+        }
         let loose = self.note(&batch.changes, &mut report.objects);
         let seen = self.see(batch.seen);
         for (object, spans) in batch.places {

@@ -24,7 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use contour_core::manifest::{self, Limits};
+use contour_core::manifest::{self, Document, Limits};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -352,7 +352,8 @@ impl State {
                 if text.trim().is_empty() {
                     return self.catalog.empty(path, &shown, signature);
                 }
-                let manifest = manifest::read(&shown, &text, self.limits);
+                let mut manifest = manifest::read(&shown, &text, self.limits);
+                manifest.documents.iter_mut().for_each(Document::forget_age);
                 self.catalog.update(path, &shown, (signature, manifest));
             }
         }

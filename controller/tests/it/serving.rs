@@ -357,3 +357,54 @@ async fn by_mutual_tls_an_envoy_with_a_certificate_is_served_and_one_of_stranger
     assert_eq!(fixture.controller.envoys().len(), 1);
     fixture.controller.shutdown().await;
 }
+
+/// A root for a host, and what its metadata says besides its name.
+fn claim(name: &str, host: &str, more: &str) -> String {
+    route(name, "blue")
+        .replace(&format!("{name}.example.com"), host)
+        .replace("  namespace: demo\n", &format!("  namespace: demo\n{more}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_files_who_has_a_host_keeps_it_whatever_others_say_of_their_age() {
+    let age = "  creationTimestamp: 2001-01-01T00:00:00Z\n";
+    let mine = claim("mine", "inn.example.com", "");
+    let files = [("mine.yaml", &*mine), ("blue.yaml", &*service("blue", 80))];
+    let mut fixture = Fixture::new(&files, Hooks::default()).await;
+    fixture.applied().await;
+    fixture.write("a.yaml", &claim("aa", "inn.example.com", age));
+    let told = fixture
+        .event(|event| match event {
+            ControllerEvent::Applied { diagnostics, .. } if !diagnostics.is_empty() => {
+                Some(diagnostics.clone())
+            }
+            _ => None,
+        })
+        .await;
+    let codes: Vec<_> = told.iter().map(|d| d.code).collect();
+    assert_eq!(codes, [Code::HostConflict, Code::AgeIgnored], "{told:#?}");
+    let conflict = told[0].to_string();
+    assert!(conflict.contains("IngressRoute demo/aa"), "{conflict}");
+    assert!(conflict.ends_with(": demo/mine, which claimed it earlier, has it"), "{conflict}");
+    let place = told[1].location.as_ref().unwrap();
+    assert!(place.file.ends_with("a.yaml"), "{place}");
+    assert_eq!((place.line, place.column), (6, 22));
+    // Nor does it take it by being edited, or by mine being edited.
+    fixture.write("a.yaml", &claim("aa", "inn.example.com", ""));
+    fixture.write("mine.yaml", &mine.replace("match: /", "match: /x"));
+    fixture.applied().await;
+    let reply =
+        fetch(fixture.controller.bound().debug, "/debug/object/IngressRoute/demo/mine").await;
+    let object: Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(object["state"], "valid", "{object:#}");
+    // After a start nobody knows who was first, and the name decides; who loses is told so.
+    fixture.controller.shutdown().await;
+    let config = Config::local(Source::Directory(fixture.dir.path().join("routes")));
+    let second = Controller::start(config, Hooks::default()).await.unwrap();
+    second.ready().await;
+    let reply = fetch(second.bound().debug, "/debug/object/IngressRoute/demo/mine").await;
+    let object: Value = serde_json::from_str(&reply.body).unwrap();
+    let message = object["diagnostics"][0]["message"].as_str().unwrap();
+    assert!(message.contains("demo/aa has it, for its namespace and name come first"), "{message}");
+    second.shutdown().await;
+}
