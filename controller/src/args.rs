@@ -104,12 +104,17 @@ pub struct BootstrapArgs {
     /// How the controller's host name is resolved.
     #[arg(long, value_enum, default_value_t = DnsFamily::Auto)]
     pub dns_lookup_family: DnsFamily,
-    /// Bytes of heap beyond which Envoy sheds load; 0 for no limit.
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
-    pub overload_max_heap: u64,
-    /// Downstream connections that Envoy accepts at a time; 0 for no limit.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub overload_downstream_max_conn: u64,
+    /// Bytes of memory that Envoy may use, such as the limit of its container.
+    #[arg(long, value_name = "BYTES", env = "ENVOY_MEMORY_LIMIT")]
+    pub memory_limit: Option<u64>,
+    /// Bytes of heap beyond which Envoy sheds load; 0 for no limit [default: nine tenths of
+    /// --memory-limit, if given].
+    #[arg(long, value_name = "BYTES")]
+    pub overload_max_heap: Option<u64>,
+    /// Connections of clients that Envoy accepts at a time; 0 for no limit [default: what the
+    /// files that a process may open here are enough for].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub overload_downstream_max_conn: Option<u64>,
 }
 
 /// How a host name is resolved.

@@ -1,5 +1,7 @@
 //! Writes the configuration with which an Envoy finds the controller.
 
+mod overload;
+
 use std::fmt;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::args::{ArgsError, BootstrapArgs, DnsFamily, tls_files};
 use crate::config::TlsFiles;
 use crate::exit::Exit;
+
+pub use overload::Overload;
 
 /// The cluster behind which Envoy finds the controller.
 const XDS_CLUSTER: &str = "contour";
@@ -82,10 +86,8 @@ pub struct Bootstrap {
     pub namespace: String,
     /// How the controller's host name is resolved.
     pub dns: DnsFamily,
-    /// Bytes of heap beyond which Envoy sheds load; 0 for no limit.
-    pub max_heap: u64,
-    /// Downstream connections that Envoy accepts at a time; 0 for no limit.
-    pub max_connections: u64,
+    /// The limits within which Envoy stays.
+    pub overload: Overload,
 }
 
 impl Bootstrap {
@@ -101,8 +103,7 @@ impl Bootstrap {
             node_cluster: Some("local".to_owned()),
             namespace: "default".to_owned(),
             dns: DnsFamily::Auto,
-            max_heap: 0,
-            max_connections: 0,
+            overload: Overload::local(),
         }
     }
 
@@ -111,6 +112,7 @@ impl Bootstrap {
     /// # Errors
     /// Says which flag to change.
     pub fn from_args(args: BootstrapArgs) -> Result<Self, ArgsError> {
+        let overload = Overload::from_args(&args, overload::open_files());
         let tls = if args.insecure {
             None
         } else {
@@ -137,8 +139,7 @@ impl Bootstrap {
             node_cluster: args.node_cluster,
             namespace: args.namespace,
             dns: args.dns_lookup_family,
-            max_heap: args.overload_max_heap,
-            max_connections: args.overload_downstream_max_conn,
+            overload,
         })
     }
 
@@ -183,7 +184,7 @@ impl Bootstrap {
             // Stats of a cluster without traffic cost Envoy some 20 kB each.
             "deferred_stat_options": {"enable_deferred_creation_stats": true},
         });
-        if let (Some(overload), Some(config)) = (self.overload_manager(), config.as_object_mut()) {
+        if let (Some(overload), Some(config)) = (self.overload.render(), config.as_object_mut()) {
             config.insert("overload_manager".to_owned(), overload);
         }
         Rendered { config, files }
@@ -316,45 +317,6 @@ impl Bootstrap {
             },
         })
     }
-
-    /// Sheds load before memory or file descriptors run out.
-    fn overload_manager(&self) -> Option<Value> {
-        let mut monitors = Vec::new();
-        let mut actions = Vec::new();
-        if self.max_heap > 0 {
-            monitors.push(json!({
-                "name": "envoy.resource_monitors.fixed_heap",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": self.max_heap,
-                },
-            }));
-            for (name, level) in [
-                ("envoy.overload_actions.shrink_heap", 0.95),
-                ("envoy.overload_actions.stop_accepting_requests", 0.98),
-            ] {
-                actions.push(json!({"name": name, "triggers": [
-                    {"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": level}},
-                ]}));
-            }
-        }
-        if self.max_connections > 0 {
-            monitors.push(json!({
-                "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": self.max_connections,
-                },
-            }));
-        }
-        (!monitors.is_empty()).then(|| {
-            json!({
-                "refresh_interval": "0.25s",
-                "resource_monitors": monitors,
-                "actions": actions,
-            })
-        })
-    }
 }
 
 /// Envoy may be started elsewhere, and refuses to watch a file without a directory.
@@ -456,7 +418,12 @@ impl BootstrapError {
 /// If the flags do not go together or a file cannot be written.
 pub fn run(args: BootstrapArgs) -> Result<(), BootstrapError> {
     let path = args.path.clone();
-    let rendered = Bootstrap::from_args(args)?.render();
+    let bootstrap = Bootstrap::from_args(args)?;
+    if let Some(warning) = bootstrap.overload.warning(overload::open_files()) {
+        // What cannot be said is no reason to write nothing.
+        drop(writeln!(std::io::stderr(), "warning: {warning}"));
+    }
+    let rendered = bootstrap.render();
     for (path, value) in &rendered.files {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)

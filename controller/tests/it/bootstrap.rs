@@ -21,15 +21,23 @@ fn accepted(directory: &Path, flags: &[&str]) -> Value {
     let path = directory.join("bootstrap.json");
     let output = contour(&[&[path.to_str().unwrap()], flags].concat());
     assert!(output.status.success(), "{output:?}");
-    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
+    // Where it may open few files, it says so.
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.is_empty() || said.contains("ulimit -Hn"), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    validate(&path);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Has Envoy judge a bootstrap.
+fn validate(path: &Path) {
     let verdict = Command::new(envoy())
         .args(["--mode", "validate", "-l", "error", "-c"])
-        .arg(&path)
+        .arg(path)
         .args(["--service-node", "n", "--service-cluster", "c"])
         .output()
         .unwrap();
     assert!(verdict.status.success(), "{}", String::from_utf8_lossy(&verdict.stderr));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Files of a certificate that Envoy can load, as flags.
@@ -88,13 +96,71 @@ fn envoy_accepts_every_other_setting() {
         "--overload-max-heap",
         "2000000000",
         "--overload-downstream-max-conn",
-        "50000",
+        "100",
     ];
     let bootstrap = accepted(dir.path(), &flags);
     let cluster = &bootstrap["static_resources"]["clusters"][0];
     assert_eq!(cluster["type"], "STRICT_DNS");
     assert_eq!(cluster["dns_lookup_family"], "V4_ONLY");
-    assert_eq!(bootstrap["overload_manager"]["resource_monitors"].as_array().unwrap().len(), 2);
+    assert_eq!(limits(&bootstrap), (Some(2_000_000_000), Some(100)));
+}
+
+/// Bytes of heap and connections of clients.
+fn limits(bootstrap: &Value) -> (Option<u64>, Option<u64>) {
+    let monitors = bootstrap["overload_manager"]["resource_monitors"].as_array();
+    let limit = |field: &str| {
+        let found = monitors?.iter().find_map(|monitor| monitor["typed_config"].get(field));
+        found?.as_u64()
+    };
+    (limit("max_heap_size_bytes"), limit("max_active_downstream_connections"))
+}
+
+#[test]
+fn limits_follow_from_the_memory_and_the_files_that_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    for (flags, expected) in [
+        (&[][..], (None, Some(375))),
+        (&["--memory-limit=1000000000"], (Some(900_000_000), Some(375))),
+        (
+            &["--memory-limit=1000000000", "--overload-max-heap=5000000"],
+            (Some(5_000_000), Some(375)),
+        ),
+        (&["--memory-limit=1000000000", "--overload-max-heap=0"], (None, Some(375))),
+        (&["--overload-downstream-max-conn=0"], (None, None)),
+    ] {
+        let path = dir.path().join("bootstrap.json");
+        let (output, bootstrap) = with_files(1_024, &path, flags);
+        assert_eq!(limits(&bootstrap), expected, "{flags:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("warning: a process may open 1024 files here"), "{said}");
+        validate(&path);
+    }
+}
+
+#[test]
+fn too_few_files_for_the_connections_asked_for_are_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bootstrap.json");
+    let flags = ["--overload-downstream-max-conn=50000"];
+    let (output, bootstrap) = with_files(16_384, &path, &flags);
+    assert_eq!(limits(&bootstrap), (None, Some(50_000)));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("let Envoy open 133400 files or more"), "{said}");
+    let (output, _) = with_files(16_384, &path, &["--overload-downstream-max-conn=6000"]);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+/// The bootstrap written by a `contour` that may open so many files.
+fn with_files(files: u64, path: &Path, flags: &[&str]) -> (Output, Value) {
+    let output = Command::new("sh")
+        .args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"])
+        .args([env!("CARGO_BIN_EXE_contour"), "bootstrap", path.to_str().unwrap(), "--insecure"])
+        .args(flags)
+        .env_remove("ENVOY_MEMORY_LIMIT")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (output, serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
 }
 
 #[test]

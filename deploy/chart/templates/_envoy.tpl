@@ -51,13 +51,21 @@ spec:
     - --envoy-cafile=/certs/ca.crt
     - --envoy-cert-file=/certs/tls.crt
     - --envoy-key-file=/certs/tls.key
+    {{- if .Values.envoy.maxHeapBytes }}
     - --overload-max-heap
     - {{ .Values.envoy.maxHeapBytes | toJson | quote }}
+    {{- end }}
+    {{- if .Values.envoy.maxConnections }}
     - --overload-downstream-max-conn
     - {{ .Values.envoy.maxConnections | toJson | quote }}
+    {{- end }}
     env:
     - name: CONTOUR_NAMESPACE
       valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+    {{- if dig "limits" "memory" "" .Values.envoy.resources }}
+    - name: ENVOY_MEMORY_LIMIT
+      valueFrom: {resourceFieldRef: {containerName: envoy, resource: limits.memory}}
+    {{- end }}
     resources: {{ .Values.envoy.shutdown.resources | toJson }}
     volumeMounts:
     - {name: config, mountPath: /config}

@@ -23,6 +23,10 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         ("default", [default, given]) => {
             Ok(if is_true(given) { given.clone() } else { default.clone() })
         }
+        ("dig", [keys @ .., default, map]) => dig(keys, map).map(|found| {
+            let found = found.unwrap_or(default);
+            found.clone()
+        }),
         ("not", [value]) => Ok(Value::Bool(!is_true(value))),
         ("and", [first, rest @ ..]) => {
             let decides = arguments.iter().find(|value| !is_true(value));
@@ -35,6 +39,21 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
             Err(format!("{name} is no function for these arguments: {}", arguments.join(", ")))
         }
     }
+}
+
+/// The value at the end of a path of keys, if all of them are there.
+fn dig<'a>(keys: &[Value], map: &'a Value) -> Result<Option<&'a Value>, String> {
+    let mut value = map;
+    for key in keys {
+        match (key, value) {
+            (Value::String(key), Value::Object(map)) => match map.get(key) {
+                Some(found) => value = found,
+                None => return Ok(None),
+            },
+            _ => return Err(format!("dig: {key} is not looked for in {value}")),
+        }
+    }
+    Ok(Some(value))
 }
 
 /// Whether `if` takes a value for true.

@@ -36,6 +36,8 @@ const SETS: &[(Profile, &[&str])] = &[
         Profile::Default,
         &["envoy.concurrency=2,envoy.maxHeapBytes=2147483648,envoy.maxConnections=7"],
     ),
+    (Profile::Default, &["envoy.resources.limits.memory=1Gi"]),
+    (Profile::Minimal, &["envoy.resources.limits.cpu=2,envoy.maxConnections=1"]),
     (Profile::Default, &["envoy.extraArgs={-l,debug},envoy.logLevel=off,envoy.maxSurge=50%"]),
     (Profile::Default, &["envoy.service.type=NodePort,envoy.service.httpNodePort=30080"]),
     (Profile::Default, &["envoy.service.type=ClusterIP,envoy.service.httpsNodePort=30443"]),

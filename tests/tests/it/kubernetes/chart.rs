@@ -98,6 +98,7 @@ async fn every_object_of_every_profile_is_accepted_without_a_warning() {
         "contour.config.debug=true",
         "envoy.concurrency=2",
         "envoy.extraArgs={--component-log-level,upstream:debug}",
+        "envoy.resources.limits.memory=1Gi",
         "envoy.service.httpNodePort=30080",
         "image.pullSecrets[0].name=registry",
     ];
