@@ -156,6 +156,7 @@ impl Stage {
             else {
                 return None;
             };
+            let about: BTreeSet<_> = about.iter().collect();
             objects.iter().all(|o| about.contains(o)).then(|| Told {
                 revision: *revision,
                 resources: *resources,

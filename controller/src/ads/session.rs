@@ -38,6 +38,7 @@ use gate::Gate;
 pub(super) use holding::STEP;
 use holding::{Age, Endpoints, Holding, Place};
 use ledger::Ledger;
+use pace::Distance;
 use spared::Spared;
 pub(super) use waiting::PATIENCE;
 use waiting::Waiting;
@@ -90,6 +91,7 @@ pub(super) struct Session {
     waiting: Waiting,
     deferred: VecDeque<(Instant, ResourceKey)>,
     last_nonce: u64,
+    distance: Distance,
     events: Vec<Event>,
 }
 
@@ -129,6 +131,7 @@ impl Session {
             waiting: Waiting::default(),
             deferred: VecDeque::new(),
             last_nonce: 0,
+            distance: Distance::default(),
             events: Vec::new(),
         }
     }

@@ -55,9 +55,10 @@ impl Pipeline {
             return false;
         }
         match key.kind {
-            ResourceType::Listener => {
-                !matches!(&*key.name, xds::HTTP_LISTENER | xds::STATS_LISTENER)
-            }
+            ResourceType::Listener => !matches!(
+                &*key.name,
+                xds::HTTP_LISTENER | xds::STATS_LISTENER | xds::gate::LISTENER
+            ),
             ResourceType::Route | ResourceType::ScopedRoute => {
                 key.name.split_once('/').is_some_and(|(_, host)| self.missed_by(host, gaps))
             }

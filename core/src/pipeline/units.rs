@@ -381,7 +381,7 @@ fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue 
             ..HostValue::default()
         };
     };
-    let root = reader.claims(fqdn).first().map(|root| Arc::clone(&root.namespace));
+    let root = reader.claims(fqdn).first().map(|root| Arc::clone(&root.name().namespace));
     let owned = |resource: Resource| match &root {
         Some(namespace) => Arc::new(resource.owned_by(namespace)),
         None => Arc::new(resource),

@@ -24,6 +24,8 @@ mod shutdown;
 mod shrink;
 #[path = "fault/start.rs"]
 mod start;
+#[path = "fault/turns.rs"]
+mod turns;
 #[path = "fault/values.rs"]
 mod values;
 

@@ -18,7 +18,8 @@ const WINDOW_AGE: Duration = Duration::from_secs(5);
 /// Unacknowledged responses of one type beyond which nothing more is sent, whatever their age.
 const WINDOW_LIMIT: usize = 1_024;
 /// After this an unacknowledged response with much in it no longer keeps others back.
-const BULK_AGE: Duration = Duration::from_secs(1);
+/// Health checks can make that of a cluster late.
+const BULK_AGE: Duration = Duration::from_millis(250);
 /// Names asked for that do not exist and are remembered. Clients of Envoy choose them (SNI).
 const ABSENT_LIMIT: usize = 10_000;
 

@@ -50,9 +50,9 @@ impl Session {
         let most = self.batch_resources;
         let holding = self.types.get_mut(kind);
         holding.acknowledged = Some(view.now);
+        let work = self.distance.answered(view.now.saturating_duration_since(sent.at));
         if sent.bulk {
-            let elapsed = view.now.saturating_duration_since(sent.at);
-            holding.pace.answered(elapsed, sent.items.len(), most);
+            holding.pace.worked(work, sent.items.len(), most);
         }
         let age = self.age(view.now);
         for (name, version) in &sent.items {

@@ -95,14 +95,16 @@ impl Session {
 
     /// Whether what is pending of a type may be sent now: of much only so much at a time.
     fn may_send_pending(&self, kind: ResourceType, now: Instant) -> bool {
-        let under_way = |(kind, holding): (ResourceType, &Holding)| {
-            // Envoy withholds its acknowledgement of clusters while any of them warms. That it
-            // has worked through them is known when it has asked for their endpoints.
-            let is_known = kind == ResourceType::Cluster && self.endpoints.owed.is_empty();
-            if is_known { 0 } else { holding.bulk_under_way(now) }
-        };
-        let is_little = self.types.get(kind).pending.len() <= ALONE;
-        is_little || self.types.iter().map(under_way).sum::<usize>() < BULK
+        let holding = self.types.get(kind);
+        // Clusters warm until they have their endpoints.
+        if holding.pending.len() <= ALONE || kind == ResourceType::Endpoint {
+            return true;
+        }
+        // Envoy withholds its acknowledgement of clusters while any of them warms. With one
+        // response after the other it acknowledges in between.
+        let is_free = kind != ResourceType::Cluster || holding.bulk_under_way(now) == 0;
+        let under_way = self.types.iter().map(|(_, holding)| holding.bulk_under_way(now));
+        is_free && under_way.sum::<usize>() < BULK
     }
 
     /// Endpoints that Envoy needs again because their cluster is new to it. Without these it
@@ -158,8 +160,9 @@ impl Session {
         }
         let alone = self.travels_alone(kind);
         let mut batch = Batch::new(self, alone);
-        batch.bulk = !alone && self.types.get(kind).pending.len() > ALONE;
-        if batch.bulk {
+        let is_bulk = !alone && self.types.get(kind).pending.len() > ALONE;
+        batch.bulk = is_bulk && kind != ResourceType::Endpoint;
+        if is_bulk {
             batch.max_resources = self.types.get(kind).pace.resources(self.batch_resources);
         }
         let owner = |name: &Arc<str>| catalog.owner(&source(kind, name));

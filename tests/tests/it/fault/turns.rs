@@ -44,7 +44,9 @@ async fn a_lone_change_is_acknowledged_while_another_namespace_brings_thousands(
     let stage = Stage::new().await;
     let (blue, green) = (Backend::http("blue").await, Backend::http("green").await);
     stage.serve("demo", &[&blue, &green]).await;
-    stage.apply(&host("other", "green")).await.fine();
+    // Both Services stay in use, so that nothing is removed.
+    stage.apply(&host("one", "green")).await.fine();
+    stage.apply(&host("other", "blue")).await.fine();
     stage.apply(&host("quiet", "blue")).await.fine();
     let target = stage.http().await;
     let ask = Ask::get("quiet.test", "/");
@@ -61,7 +63,6 @@ async fn a_lone_change_is_acknowledged_while_another_namespace_brings_thousands(
             let event = events.recv().await.expect("the controller runs");
             if let ControllerEvent::Acknowledged { revision, elapsed, .. } = event {
                 wait = (revision == quiet).then_some(elapsed);
-                println!("DEBUG {revision} after {elapsed:?}, quiet {quiet}, busy {busy}");
                 is_done |= revision == busy;
             }
         }
