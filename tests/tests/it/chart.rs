@@ -316,3 +316,20 @@ fn the_program_reads_the_configuration_file_that_the_chart_gives_it() {
         assert!(read.is_ok(), "{file}: {}", read.unwrap_err());
     }
 }
+
+#[test]
+fn no_pod_of_envoy_has_a_token_of_the_api_server() {
+    for profile in Profile::ALL {
+        let values = Values::resolve(profile, &[]).unwrap();
+        let mut found = 0;
+        for manifest in render(&values, &Release::default()).unwrap() {
+            let Some(pod) = manifest.object.pointer("/spec/template/spec") else { continue };
+            let containers = pod["containers"].as_array().unwrap();
+            if containers.iter().any(|container| container["name"] == "envoy") {
+                assert_eq!(pod["automountServiceAccountToken"], false, "{profile}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, 1, "{profile}");
+    }
+}

@@ -119,3 +119,27 @@ fn fixtures_are_used() {
         assert!(documents || sources.contains(name), "{} is not used", path.display());
     }
 }
+
+/// `SECURITY.md` names tests as code, and behind them the file that they are in, also as code.
+#[test]
+fn every_test_that_the_security_policy_names_exists() {
+    let root = workspace();
+    let policy = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let mut tests = Vec::new();
+    let (mut found, mut missing) = (0, Vec::new());
+    for code in policy.split('`').skip(1).step_by(2) {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if Path::new(code).extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(root.join(code)).unwrap_or_default();
+            for test in tests.drain(..) {
+                let is_there = text.contains(&format!("fn {test}("));
+                if is_there { found += 1 } else { missing.push(format!("{test} in {code}")) }
+            }
+        } else if code.contains('_') && code.chars().all(is_name) {
+            tests.push(code);
+        }
+    }
+    missing.extend(tests.into_iter().map(|test| format!("{test}, in no file")));
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(found > 20, "the policy names {found} tests");
+}
