@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod ir;
 pub mod lower;
 pub mod store;
+pub mod budget;
 pub mod resolve;
 pub mod xds;
 pub mod status;

@@ -15,8 +15,8 @@ pub use delegation::Delegation;
 pub use duration::parse as go_duration;
 pub use endpointslice::{EndpointSlice, Ready};
 pub use ingressroute::{
-    IngressRoute, Root, RootTls, Route, RouteAction, SecretName, Service as Destination, Services,
-    TcpAction, Validation, is_of_class,
+    Expansion, IngressRoute, Root, RootTls, Route, RouteAction, SecretName, Service as Destination,
+    Services, TcpAction, Upstream, Validation, is_of_class,
 };
 pub use secret::{Fault, Secret};
 pub use service::{Service, ServicePort};

@@ -1,9 +1,13 @@
 //! Settings of the translation.
 
+mod limits;
+
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use limits::{Amounts, Limits};
 
 /// Settings of the translation; they hold for the lifetime of a `Pipeline`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Options {
     pub tls: TlsRules,
     /// How upstreams are connected to.
     pub upstream: Arc<Upstream>,
+    /// How much objects may expand to.
+    pub limits: Limits,
 }
 
 /// What the access logs hold.
@@ -343,6 +349,7 @@ impl Default for Options {
             http_rules: HttpRules::default(),
             tls: TlsRules::default(),
             upstream: Arc::default(),
+            limits: Limits::default(),
         }
     }
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::{Object, Timestamp};
+use crate::budget::{self, Budget, Excess};
 use crate::diagnostic::Diagnostic;
 use crate::incremental::Dependencies;
 use crate::ir;
 use crate::lower::{Fragment, IngressRoute, lower};
 use crate::name::{Fqdn, Kind, ObjectName, ObjectRef};
-pub use crate::options::{Bind, Options, TlsLayout};
+pub use crate::options::{Amounts, Bind, Options, TlsLayout};
 pub use crate::pipeline::gaps::Gaps;
 use crate::pipeline::reports::Reports;
 use crate::pipeline::units::{Shared, Unit, UnitValue};
@@ -52,6 +53,8 @@ pub struct Outcome {
 pub struct Pipeline {
     options: Options,
     store: Store,
+    /// Who gets what of what there is room for.
+    budget: Budget,
     dependencies: Dependencies<Unit, Fact>,
     values: BTreeMap<Unit, UnitValue>,
     /// Clusters and endpoints, which many hosts share.
@@ -68,6 +71,7 @@ impl Pipeline {
     /// A pipeline over an empty world.
     pub fn new(options: Options) -> Self {
         let mut pipeline = Self {
+            budget: Budget::new(&options.limits),
             options,
             store: Store::default(),
             dependencies: Dependencies::default(),
@@ -112,6 +116,7 @@ impl Pipeline {
                 dirty.insert(Unit::Host(fqdn.clone()));
             }
         }
+        self.settle(&touched, &mut dirty);
         let mut chains_differ = false;
         // Hosts come before endpoints in the order of units, and decide which endpoints there are.
         for unit in &dirty {
@@ -228,6 +233,16 @@ impl Pipeline {
         self.store.claimants(fqdn)
     }
 
+    /// What a host counts for against the limits; `None` if nobody claims it.
+    pub fn amounts(&self, fqdn: &Fqdn) -> Option<Amounts> {
+        self.budget.amounts(fqdn)
+    }
+
+    /// Why a host that is claimed is not served, if there is no room for it.
+    pub fn excess(&self, fqdn: &Fqdn) -> Option<Excess> {
+        self.budget.host(fqdn)
+    }
+
     /// How many endpoints of a Service's port are ready.
     pub fn ready(&self, service: &ObjectName, port: i64) -> usize {
         resolve::ready(&Reader::new(&self.store), service, port)
@@ -250,7 +265,7 @@ impl Pipeline {
                         let is_root = matches!(&fragment, Fragment::IngressRoute(route) if route.root.is_some());
                         let own = found.after(&manifest);
                         self.reports.set_own(&reference, own, is_root);
-                        self.store.replace(&reference, Some(fragment), touched);
+                        self.replace(&reference, Some(fragment), touched);
                     }
                     None => self.remove(&reference, touched),
                 }
@@ -271,7 +286,49 @@ impl Pipeline {
 
     fn remove(&mut self, reference: &ObjectRef, touched: &mut BTreeSet<Fact>) {
         self.reports.remove_own(reference);
-        self.store.replace(reference, None, touched);
+        self.replace(reference, None, touched);
+    }
+
+    fn replace(
+        &mut self,
+        reference: &ObjectRef,
+        fragment: Option<Fragment>,
+        touched: &mut BTreeSet<Fact>,
+    ) {
+        if let Some(Fragment::IngressRoute(before)) = self.store.get(reference) {
+            self.budget.remove(before);
+        }
+        self.store.replace(reference, fragment, touched);
+        if let Some(Fragment::IngressRoute(now)) = self.store.get(reference) {
+            self.budget.add(now, &self.store);
+        }
+    }
+
+    /// Decides anew who gets what, and adds the hosts that this changes to those that have to be
+    /// computed again.
+    fn settle(&mut self, touched: &BTreeSet<Fact>, dirty: &mut BTreeSet<Unit>) {
+        for fact in touched {
+            match fact {
+                Fact::Slices(service) => self.budget.service_changed(service, &self.store),
+                Fact::Object(object) if object.kind == Kind::Secret => {
+                    self.budget.secret_changed(&object.name, &self.store);
+                }
+                Fact::Object(_) | Fact::Host(_) | Fact::Delegations(_) => {}
+            }
+        }
+        for object in self.budget.settle_objects(&self.store) {
+            let reference = object.of(Kind::IngressRoute);
+            let findings = self.budget.findings(&object, self.ingress_route(&object));
+            self.reports.set_refused(&reference, findings);
+            self.dependencies.affected(&Fact::Object(reference), dirty);
+        }
+        for unit in dirty.iter() {
+            if let Unit::Host(fqdn) = unit {
+                let cost = budget::cost(&Reader::new(&self.store), &self.options, fqdn);
+                self.budget.weigh(fqdn, cost);
+            }
+        }
+        dirty.extend(self.budget.settle_hosts().into_iter().map(Unit::Host));
     }
 
     fn publish_listeners(&mut self, batch: &mut Batch) {

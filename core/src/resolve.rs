@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 pub use endpoints::{ResolvedEndpoints, endpoints, ready};
 pub use host::{ResolvedHost, host};
 
+use crate::budget::Budget;
 use crate::diagnostic::{Code, Collector, Diagnostic};
 use crate::name::{FieldPath, Kind, ObjectName};
 use crate::options::Options;
@@ -23,6 +24,7 @@ use crate::store::Reader;
 struct Context<'a> {
     reader: &'a Reader<'a>,
     options: &'a Options,
+    budget: &'a Budget,
     diagnostics: Collector,
     /// The IngressRoutes that have a part in the host.
     visited: BTreeSet<ObjectName>,

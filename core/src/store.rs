@@ -155,6 +155,22 @@ impl Store {
         }
     }
 
+    /// How many endpoints a port of a Service has at most, ready or not.
+    pub fn addresses(&self, service: &ObjectName) -> usize {
+        let names = self.slices.get(service).into_iter().flatten();
+        let slices = names.map(|name| match self.get(&name.of(Kind::EndpointSlice)) {
+            Some(Fragment::EndpointSlice(slice)) => {
+                let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+                for (name, _) in &slice.ports {
+                    *numbers.entry(name).or_default() += 1;
+                }
+                slice.addresses.len() * numbers.into_values().max().unwrap_or(0)
+            }
+            _ => 0,
+        });
+        slices.sum()
+    }
+
     /// Whether any root claims a host.
     pub fn is_claimed(&self, fqdn: &Fqdn) -> bool {
         self.claims.contains_key(fqdn)

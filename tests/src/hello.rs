@@ -14,7 +14,7 @@ pub fn server_name(kind: u8, name: &[u8]) -> Vec<u8> {
     [&[kind][..], &length(name.len()), name].concat()
 }
 
-/// A ClientHello for TLS 1.2 (RFC 5246, 7.4.1.2) with these entries as its list of server names;
+/// A `ClientHello` for TLS 1.2 (RFC 5246, 7.4.1.2) with these entries as its list of server names;
 /// `None` leaves the extension out.
 pub fn client_hello(entries: Option<&[Vec<u8>]>) -> Vec<u8> {
     let mut extensions = Vec::new();

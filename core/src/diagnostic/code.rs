@@ -107,8 +107,8 @@ codes! {
         "No root IngressRoute delegates to this one, so it serves nothing."
         "Delegate to it from a root, or give it a .spec.virtualhost.";
     TooLarge "CTR108" Error
-        "The object has more routes, services or text than is translated."
-        "Split the object by delegation.";
+        "The object asks for more than is translated, or than there is room for in its namespace."
+        "Shrink the object or split it by delegation, or have the limit raised (docs/limits.md).";
 
     MatchInvalid "CTR201" Error
         "The match of a route is not a path prefix."

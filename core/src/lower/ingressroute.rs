@@ -1,9 +1,12 @@
 //! IngressRoutes: each field checked by itself.
 
+mod expansion;
 mod route;
 
 use std::sync::Arc;
 
+use expansion::Asked;
+pub use expansion::{Expansion, Upstream};
 pub use route::{Route, RouteAction, Service, Services, TcpAction, Validation};
 
 use crate::api::{self, Timestamp};
@@ -12,7 +15,7 @@ use crate::ir::{TlsProfile, TlsVersion};
 use crate::name::{
     FieldPath, Fqdn, FqdnError, ObjectName, ObjectRef, is_dns_label, is_dns_subdomain,
 };
-use crate::options::Options;
+use crate::options::{Limits, Options};
 
 /// The most routes that one object may have.
 const ROUTES_MAX: usize = 2000;
@@ -38,6 +41,8 @@ pub struct IngressRoute {
     pub routes: Vec<Route>,
     /// The TCP proxy, if any.
     pub tcp: Option<TcpAction>,
+    /// What it adds to each host that has it in its tree.
+    pub expansion: Expansion,
 }
 
 /// What makes an IngressRoute a root.
@@ -94,7 +99,13 @@ pub(super) fn lower(
     diagnostics: &mut Collector,
 ) -> IngressRoute {
     let spec = &object.spec;
-    let mut context = Context { reference, namespace: &object.metadata.namespace, diagnostics };
+    let mut context = Context {
+        reference,
+        namespace: &object.metadata.namespace,
+        limits: options.limits,
+        asked: Asked::default(),
+        diagnostics,
+    };
     let root = spec.virtualhost.as_ref().map(|host| context.root(host, options));
     if spec.routes.is_empty() && spec.tcpproxy.is_none() {
         let message = "has neither routes nor a tcpproxy".to_owned();
@@ -114,8 +125,11 @@ pub(super) fn lower(
     routes.shrink_to_fit();
     let tcp =
         spec.tcpproxy.as_ref().and_then(|tcp| context.tcp(tcp, &FieldPath::of(".spec.tcpproxy")));
+    context.report_limits();
+    let name = object.metadata.object_name();
     IngressRoute {
-        name: object.metadata.object_name(),
+        expansion: Expansion::of(&name, &routes),
+        name,
         created: object.metadata.creation_timestamp,
         arrival: object.metadata.arrival,
         root,
@@ -127,6 +141,8 @@ pub(super) fn lower(
 struct Context<'a> {
     reference: &'a ObjectRef,
     namespace: &'a Arc<str>,
+    limits: Limits,
+    asked: Asked,
     diagnostics: &'a mut Collector,
 }
 

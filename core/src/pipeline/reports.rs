@@ -19,6 +19,8 @@ struct Report {
     linked: BTreeMap<Diagnostic, usize>,
     /// Where units found more than they keep: how much, and how many units found so much.
     beyond: BTreeMap<(Code, usize), usize>,
+    /// Found when there was no room for all that it asks for.
+    refused: Vec<Diagnostic>,
     /// How many hosts it has a part in.
     visits: usize,
     status: Option<Arc<ObjectStatus>>,
@@ -59,6 +61,14 @@ impl Reports {
             report.is_root = false;
             report.own = Findings::default();
         }
+    }
+
+    /// Replaces what there is to say of an object for which there is no room.
+    pub(super) fn set_refused(&mut self, object: &ObjectRef, findings: Vec<Diagnostic>) {
+        if findings.is_empty() && !self.reports.contains_key(object) {
+            return;
+        }
+        self.touch(object).refused = findings;
     }
 
     /// Replaces what one unit visited, in order, and found.
@@ -160,12 +170,12 @@ fn has_status(kind: Kind) -> bool {
 
 impl Report {
     fn judge(&self, object: &ObjectRef) -> Option<ObjectStatus> {
-        let is_silent = self.own.is_empty() && self.linked.is_empty();
+        let is_silent = self.own.is_empty() && self.linked.is_empty() && self.refused.is_empty();
         if is_silent && !(self.exists && has_status(object.kind)) {
             return None;
         }
         let mut by_code: BTreeMap<(Severity, Code), BTreeSet<&Diagnostic>> = BTreeMap::new();
-        for diagnostic in self.own.kept().iter().chain(self.linked.keys()) {
+        for diagnostic in self.own.kept().iter().chain(self.linked.keys()).chain(&self.refused) {
             let key = (diagnostic.severity(), diagnostic.code);
             by_code.entry(key).or_default().insert(diagnostic);
         }

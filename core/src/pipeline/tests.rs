@@ -1,4 +1,5 @@
 mod findings;
+mod limits;
 
 use super::*;
 use crate::diagnostic::Code;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{Batch, Pipeline};
+use crate::budget::Budget;
 use crate::diagnostic::{Code, Diagnostic, Findings};
 use crate::ir::{self, Action, Destination, EndpointsName, Tls};
 use crate::name::{FieldPath, Fqdn, Kind, ObjectName, ObjectRef};
@@ -76,8 +77,9 @@ impl Pipeline {
         let unit = Unit::Host(fqdn.clone());
         let value = if self.store.is_claimed(fqdn) {
             let reader = Reader::new(&self.store);
-            let options = &self.options;
-            let computed = catch_unwind(AssertUnwindSafe(|| host_value(&reader, options, fqdn)));
+            let (options, budget) = (&self.options, &self.budget);
+            let compute = || host_value(&reader, options, budget, fqdn);
+            let computed = catch_unwind(AssertUnwindSafe(compute));
             let facts = reader.into_facts();
             match computed {
                 Ok(value) => {
@@ -372,8 +374,8 @@ fn is_of(object: &ObjectRef, kind: Kind, name: &ObjectName) -> bool {
     object.kind == kind && object.name == *name
 }
 
-fn host_value(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> HostValue {
-    let ResolvedHost { host, visited, findings } = resolve::host(reader, options, fqdn);
+fn host_value(reader: &Reader<'_>, options: &Options, budget: &Budget, fqdn: &Fqdn) -> HostValue {
+    let ResolvedHost { host, visited, findings } = resolve::host(reader, options, budget, fqdn);
     let Some(host) = host else {
         return HostValue {
             visited: visited.into_iter().collect(),

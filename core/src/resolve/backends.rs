@@ -18,10 +18,17 @@ impl Context<'_> {
         owner: &ObjectName,
         services: &[lower::Destination],
     ) -> Vec<Destination> {
+        if self.budget.refuses_clusters(owner) {
+            return Vec::new();
+        }
+        let is_unchecked = self.budget.refuses_checks(owner);
         let equal = services.iter().all(|s| s.weight.unwrap_or(0) == 0);
         let mut destinations = Vec::with_capacity(services.len());
         for service in services {
-            if let Some(cluster) = self.cluster(owner, service) {
+            if let Some(mut cluster) = self.cluster(owner, service) {
+                if is_unchecked {
+                    cluster.health_check = None;
+                }
                 let weight = if equal { 1 } else { service.weight.unwrap_or(0) };
                 destinations.push(Destination { cluster: Arc::new(cluster), weight });
             }

@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Context;
-use super::tcp::{DEPTH_MAX, cycle};
+use super::tcp::cycle;
+use crate::budget::{self, Budget, DEPTH_MAX, Excess, HostCost, What};
 use crate::diagnostic::{Code, Collector, Findings};
 use crate::ir::{Action, Forward, LoadBalancing, PathPrefix, Route, Tls, VirtualHost};
 use crate::lower::{self, IngressRoute, RootTls, RouteAction};
 use crate::name::{FieldPath, Fqdn, ObjectName};
-use crate::options::Options;
+use crate::options::{Limits, Options};
 use crate::store::{Claim, Precedence, Reader};
-
-/// The most routes that one host may have, and the most delegations that are followed for it:
-/// a tree in which each object delegates twice to the next would otherwise double at each level.
-const STEPS_MAX: usize = 20_000;
 
 /// A host with what there is to say of the objects that have a part in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +26,18 @@ pub struct ResolvedHost {
 }
 
 /// Links everything that answers for a host.
-pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost {
-    let mut context =
-        Context { reader, options, diagnostics: Collector::default(), visited: BTreeSet::new() };
+///
+/// One for which there is no room in `budget` has the routes of its root answer 503. What its cost
+/// depends on is read in any case: a change of that must lead here.
+pub fn host(reader: &Reader<'_>, options: &Options, budget: &Budget, fqdn: &Fqdn) -> ResolvedHost {
+    let cost = budget::cost(reader, options, fqdn);
+    let mut context = Context {
+        reader,
+        options,
+        budget,
+        diagnostics: Collector::default(),
+        visited: BTreeSet::new(),
+    };
     let claims = reader.claims(fqdn);
     if let Some((winner, losers)) = claims.split_first() {
         for loser in losers {
@@ -43,7 +49,13 @@ pub fn host(reader: &Reader<'_>, options: &Options, fqdn: &Fqdn) -> ResolvedHost
     let root = claims.first().and_then(|claim| reader.ingressroute(claim.name()));
     let host = root.map(|root| {
         context.visited.insert(root.name.clone());
-        context.virtual_host(root, fqdn)
+        if let Some((excess, cost)) = budget.host(fqdn).zip(cost) {
+            let reached = context.refused(root, fqdn, excess, cost);
+            context.virtual_host(root, fqdn, reached, true)
+        } else {
+            let reached = context.reached(root);
+            context.virtual_host(root, fqdn, reached, false)
+        }
     });
     ResolvedHost { host, visited: context.visited, findings: context.diagnostics.finish() }
 }
@@ -76,14 +88,52 @@ struct Walk {
     routes: BTreeMap<PathPrefix, Reached>,
     /// What has been walked already, and under which prefix: a second time would add nothing.
     walked: BTreeSet<(ObjectName, Option<PathPrefix>)>,
+    /// Route entries so far, and delegations: a tree in which each object delegates twice to the
+    /// next would otherwise double at each level.
     steps: usize,
+    /// Bytes of the routes so far.
+    bytes: usize,
 }
 
 impl Context<'_> {
-    fn virtual_host(&mut self, root: &IngressRoute, fqdn: &Fqdn) -> VirtualHost {
-        let tls = root.root.as_ref().map_or(&RootTls::Plain, |r| &r.tls);
-        let mut walk =
-            Walk { chain: Vec::new(), routes: BTreeMap::new(), walked: BTreeSet::new(), steps: 0 };
+    /// What is left of a host for which there is no room: the answer 503.
+    fn refused(
+        &mut self,
+        root: &IngressRoute,
+        fqdn: &Fqdn,
+        excess: Excess,
+        cost: HostCost,
+    ) -> Vec<Reached> {
+        let amounts = cost.amounts();
+        let count = match excess.what {
+            What::Bytes => format!("{} bytes of routes and certificate", amounts.bytes),
+            What::Routes | What::Clusters | What::Endpoints | What::Checks => {
+                format!("{} route entries", amounts.routes)
+            }
+        };
+        let left = excess.room(&root.name.namespace);
+        let message = format!("host {fqdn} is not served: its {count} are more than {left}");
+        self.report(Code::TooLarge, &root.name, FieldPath::of(".spec.virtualhost.fqdn"), message);
+        // They have a part in it, however little is served of them.
+        self.visited.extend(cost.visited);
+        if root.routes.is_empty() {
+            return Vec::new();
+        }
+        let prefix = PathPrefix::root();
+        let name = Route::name_of(&root.name, prefix.as_str());
+        let route = Route { name, prefix, action: Action::Unavailable };
+        vec![Reached { route, permit_insecure: false }]
+    }
+
+    /// All that the tree of a host says, the most specific first.
+    fn reached(&mut self, root: &IngressRoute) -> Vec<Reached> {
+        let mut walk = Walk {
+            chain: Vec::new(),
+            routes: BTreeMap::new(),
+            walked: BTreeSet::new(),
+            steps: 0,
+            bytes: 0,
+        };
         self.walk(root, None, &mut walk);
         let mut reached: Vec<Reached> = walk.routes.into_values().collect();
         // Longer prefixes first; between equally long ones the order has no effect, but is fixed.
@@ -92,6 +142,17 @@ impl Context<'_> {
                 |r: &Reached| (Reverse(r.route.prefix.as_str().len()), r.route.prefix.clone());
             key(a).cmp(&key(b))
         });
+        reached
+    }
+
+    fn virtual_host(
+        &mut self,
+        root: &IngressRoute,
+        fqdn: &Fqdn,
+        reached: Vec<Reached>,
+        is_refused: bool,
+    ) -> VirtualHost {
+        let tls = root.root.as_ref().map_or(&RootTls::Plain, |r| &r.tls);
         let tcp = root.tcp.as_ref();
         if tcp.is_some() && matches!(tls, RootTls::Plain) {
             let message = "tcpproxy is ignored: the host has no TLS".to_owned();
@@ -104,6 +165,7 @@ impl Context<'_> {
         }
         let tcp = tcp.filter(|_| !matches!(tls, RootTls::Plain));
         if let Some(tcp) = tcp {
+            let tcp = Some(tcp).filter(|_| !is_refused);
             return self.tcp_host(root, fqdn, tcp, reached);
         }
         let tls_side = match tls {
@@ -137,7 +199,7 @@ impl Context<'_> {
         &mut self,
         root: &IngressRoute,
         fqdn: &Fqdn,
-        tcp: &lower::TcpAction,
+        tcp: Option<&lower::TcpAction>,
         reached: Vec<Reached>,
     ) -> VirtualHost {
         if !reached.is_empty() {
@@ -150,7 +212,7 @@ impl Context<'_> {
                 message,
             );
         }
-        let destinations = self.tcp(root, tcp);
+        let destinations = tcp.map_or_else(Vec::new, |tcp| self.tcp(root, tcp));
         let tls = match root.root.as_ref().map_or(&RootTls::Plain, |r| &r.tls) {
             RootTls::Plain | RootTls::Broken => None,
             RootTls::Passthrough => Some(Tls::Passthrough { destinations }),
@@ -189,49 +251,65 @@ impl Context<'_> {
         }
         walk.chain.push(object.name.clone());
         for route in &object.routes {
-            walk.steps += 1;
-            if walk.steps > STEPS_MAX {
-                let message = format!("the host has more than {STEPS_MAX} routes and delegations");
+            let outside = parent.filter(|parent| !route.prefix.is_within(parent));
+            let has_room = match outside {
+                Some(parent) => {
+                    self.report_outside(object, route, parent);
+                    self.takes(walk, 1, 0)
+                }
+                None => self.route(object, route, walk),
+            };
+            if !has_room {
+                let Limits { host_routes, host_bytes, .. } = self.options.limits;
+                let message = format!(
+                    "the host has more than {host_routes} route entries and delegations, or more than {host_bytes} bytes of them"
+                );
                 self.report(Code::TooLarge, &object.name, route.field.clone(), message);
                 break;
             }
-            if let Some(parent) = parent.filter(|parent| !route.prefix.is_within(parent)) {
-                let message = format!(
-                    "the path prefix {:?} does not match the parent's path prefix {:?}",
-                    route.prefix.as_str(),
-                    parent.as_str()
-                );
-                self.report(
-                    Code::PrefixOutsideParent,
-                    &object.name,
-                    route.field.field("match"),
-                    message,
-                );
-                continue;
-            }
-            self.route(object, route, walk);
         }
         walk.chain.pop();
     }
 
-    fn route(&mut self, object: &IngressRoute, route: &lower::Route, walk: &mut Walk) {
+    fn report_outside(&mut self, object: &IngressRoute, route: &lower::Route, parent: &PathPrefix) {
+        let message = format!(
+            "the path prefix {:?} does not match the parent's path prefix {:?}",
+            route.prefix.as_str(),
+            parent.as_str()
+        );
+        let field = route.field.field("match");
+        self.report(Code::PrefixOutsideParent, &object.name, field, message);
+    }
+
+    /// Adds what a route leads to. Whether there is room for it.
+    fn route(&mut self, object: &IngressRoute, route: &lower::Route, walk: &mut Walk) -> bool {
         if let RouteAction::Delegate(target) = &route.action
             && let Some(child) = self.delegate(object, route, target, walk)
         {
+            if !self.takes(walk, 1, 0) {
+                return false;
+            }
             self.visited.insert(target.clone());
             self.walk(child, Some(&route.prefix), walk);
-            return;
+            return true;
         }
         if let Some(first) = walk.routes.get(&route.prefix) {
             let prefix = route.prefix.as_str();
             let message = format!("match {prefix:?} is already served by {}", first.route.name);
             self.report(Code::DuplicateMatch, &object.name, route.field.field("match"), message);
-            return;
+            return self.takes(walk, 1, 0);
         }
         let destinations = match &route.action {
             RouteAction::Services(services) => self.destinations(&object.name, &services.sound),
             RouteAction::Delegate(_) | RouteAction::Unavailable => Vec::new(),
         };
+        let (entries, bytes) = match route.size(&object.name) {
+            (entries, bytes) if destinations.is_empty() => (1, bytes / entries.max(1)),
+            size => size,
+        };
+        if !self.takes(walk, entries, bytes) {
+            return false;
+        }
         let action = if destinations.is_empty() {
             Action::Unavailable
         } else {
@@ -243,6 +321,18 @@ impl Context<'_> {
             permit_insecure: route.permit_insecure,
         };
         walk.routes.insert(route.prefix.clone(), reached);
+        true
+    }
+
+    /// Counts what is to be added to a host, if there is room for it.
+    fn takes(&self, walk: &mut Walk, steps: usize, bytes: usize) -> bool {
+        let Limits { host_routes, host_bytes, .. } = self.options.limits;
+        let (steps, bytes) = (walk.steps + steps, walk.bytes + bytes);
+        if steps > host_routes || bytes > host_bytes {
+            return false;
+        }
+        (walk.steps, walk.bytes) = (steps, bytes);
+        true
     }
 
     /// The IngressRoute delegated to, if it can be followed.

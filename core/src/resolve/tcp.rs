@@ -2,13 +2,11 @@
 
 use super::Context;
 use super::backends::as_tcp;
+use crate::budget::DEPTH_MAX;
 use crate::diagnostic::Code;
 use crate::ir::Destination;
 use crate::lower::{IngressRoute, TcpAction};
 use crate::name::{FieldPath, ObjectName};
-
-/// The longest chain of delegations that is followed.
-pub(super) const DEPTH_MAX: usize = 16;
 
 /// The cycle that a chain closes by delegating to `target`. What led into it is left out: each of
 /// the roots from which it can be reached finds the same.

@@ -4,6 +4,8 @@
 mod accepted;
 #[path = "property/interference.rs"]
 mod interference;
+#[path = "property/limits.rs"]
+mod limits;
 #[path = "property/oracle.rs"]
 mod oracle;
 #[path = "property/secrets.rs"]

@@ -142,7 +142,7 @@ impl Context<'_> {
             }
             (Some(delegate), true) => self.delegate(delegate, field).map(TcpAction::Delegate),
             (None, false) => {
-                let mut services = self.services(&tcp.services, field);
+                let mut services = self.services(&tcp.services, field, true);
                 for service in
                     services.sound.iter_mut().filter(|s| s.load_balancing == LoadBalancing::Cookie)
                 {
@@ -181,7 +181,7 @@ impl Context<'_> {
                 .delegate(delegate, field)
                 .map_or(RouteAction::Unavailable, RouteAction::Delegate),
             (None, false) => {
-                let services = self.services(&route.services, field);
+                let services = self.services(&route.services, field, false);
                 if services.sound.is_empty() {
                     RouteAction::Unavailable
                 } else {
@@ -260,7 +260,12 @@ impl Context<'_> {
         Some(Retry { count, per_try_timeout })
     }
 
-    fn services(&mut self, services: &[api::IngressRouteService], field: &FieldPath) -> Services {
+    fn services(
+        &mut self,
+        services: &[api::IngressRouteService],
+        field: &FieldPath,
+        is_tcp: bool,
+    ) -> Services {
         if services.len() > SERVICES_MAX {
             let message = format!(
                 "has {} services; those after number {SERVICES_MAX} get nothing",
@@ -279,7 +284,7 @@ impl Context<'_> {
                     format!("service {}:{} stands in the route twice", service.name, service.port);
                 self.report(Code::DuplicateService, field, message);
             } else {
-                out.push(lowered);
+                out.extend(self.limited(lowered, is_tcp));
             }
         }
         out.shrink_to_fit();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use contour_core::api::Object;
-use contour_core::pipeline::{Change, Pipeline};
+use contour_core::pipeline::{Change, Options, Pipeline};
 use contour_core::xds::ResourceType;
 use contour_tests::worlds;
 use proptest::collection::vec;
@@ -37,12 +37,16 @@ fn a_hostile_object_changes_no_byte_of_what_others_own() {
         let attack = vec(worlds::hostile_object(), 1..3);
         (0..10_000_u64, worlds::world(), attack)
     };
-    for_all(attacks, cases, |(number, world, attack)| attacked(number, &world, &attack));
+    for_all(attacks, cases, |(number, world, attack)| attacked(options(number), &world, &attack));
 }
 
 /// Lets an attack come and go.
-fn attacked(number: u64, world: &[Object], attack: &[Object]) -> Result<(), String> {
-    let mut pipeline = Pipeline::new(options(number));
+pub(super) fn attacked(
+    options: Options,
+    world: &[Object],
+    attack: &[Object],
+) -> Result<(), String> {
+    let mut pipeline = Pipeline::new(options);
     drop(pipeline.apply(worlds::applications(world)));
     let untouched = Made::of(&pipeline);
     let before = of_others(&untouched, world);
@@ -64,7 +68,7 @@ fn an_object_among_the_others_would_be_noticed() {
     let noticed = (0..200).filter(|number| {
         let world = worlds::one(&worlds, &mut runner);
         let attack = worlds::one(&objects, &mut runner);
-        attacked(*number, &world, &[attack]).is_err()
+        attacked(options(*number), &world, &[attack]).is_err()
     });
     let noticed = noticed.count();
     assert!(noticed > 20, "{noticed} of 200");

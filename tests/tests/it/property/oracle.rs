@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use contour_core::api::Object;
 use contour_core::name::{Fqdn, ObjectName};
-use contour_core::pipeline::{Change, Pipeline};
+use contour_core::pipeline::{Change, Options, Pipeline};
 use contour_tests::worlds::{self, Model};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,8 +13,7 @@ use proptest::prelude::*;
 use super::{Made, for_all, options};
 
 /// Applies batches one by one, and compares with a fresh start after each.
-fn follow(number: u64, batches: Vec<Vec<Change>>) -> Result<(), String> {
-    let options = options(number);
+pub(super) fn follow(options: &Options, batches: Vec<Vec<Change>>) -> Result<(), String> {
     let mut pipeline = Pipeline::new(options.clone());
     let mut model = Model::default();
     let mut told = Made::default();
@@ -89,7 +88,7 @@ fn host(change: &Change) -> Option<Fqdn> {
 fn after_any_changes_incremental_work_equals_work_from_scratch() {
     let cases = worlds::cases("CONTOUR_SEQUENCES", 10_000, 1_000_000);
     let sequences = || (0..10_000_u64, worlds::changes());
-    for_all(sequences, cases, |(number, batches)| follow(number, batches));
+    for_all(sequences, cases, |(number, batches)| follow(&options(number), batches));
 }
 
 /// What the test above would be worth if it could not fail.
