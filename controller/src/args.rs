@@ -1,5 +1,6 @@
 //! The command line: clap's types, and the step from them to checked settings.
 
+mod limits;
 mod serve;
 
 use std::net::IpAddr;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use limits::LimitArg;
 pub(crate) use serve::duration;
 pub use serve::{Feature, FormerArgs, KubernetesArgs, Layout, Prepared, ServeArgs};
 

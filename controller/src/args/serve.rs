@@ -10,6 +10,7 @@ use contour_core::name::ObjectName;
 use contour_core::options::{Bind, Options, TlsLayout};
 use contour_core::shift::percent::Percent;
 
+use super::limits::LimitArg;
 use super::{ArgsError, texts, tls_files};
 use crate::config::{
     Access, Config, Election, Kubernetes, Listen, Safeguards, Shrink, StatusAddresses, XdsSecurity,
@@ -103,6 +104,9 @@ pub struct ServeArgs {
     /// Ignore permitInsecure: hosts with TLS always redirect plain HTTP.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Objects")]
     pub disable_permit_insecure: Option<bool>,
+    /// How much objects may expand to, such as namespace.routes=100000 (docs/limits.md).
+    #[arg(long, value_name = "NAME=N,…", value_delimiter = ',', value_parser = super::limits::parse, help_heading = "Objects")]
+    pub limit: Vec<LimitArg>,
     /// Kinds not to read; accepted, for none of them is read yet.
     #[arg(long, value_enum, value_name = "FEATURE", help_heading = "Objects")]
     pub disable_feature: Vec<Feature>,
@@ -432,6 +436,9 @@ impl ServeArgs {
         let mut options = file.options(options, self.accesslog_format);
         if let Some(disabled) = self.disable_permit_insecure {
             options.disable_permit_insecure = disabled;
+        }
+        for limit in &self.limit {
+            limit.apply(&mut options.limits);
         }
         options
     }

@@ -114,6 +114,7 @@ sections! {
         + metrics: Metrics = "metrics";
         + tracing: Tracing = "tracing";
         + om_health: OmHealth = "omEnforcedHealthListener";
+        + limits: LimitsSection = "limits";
     }
 
     /// `server`, which is empty today.
@@ -300,6 +301,44 @@ sections! {
     OmHealth {
         address: Text<IpAddr> = "address" Later, "Address of a readiness listener that obeys the connection limit.";
         port: Port = "port" Later, "Its port.";
+    }
+
+    /// `limits`, which Contour does not have.
+    LimitsSection {
+        + object: ObjectLimits = "object";
+        + host: HostLimits = "host";
+        + namespace: NamespaceLimits = "namespace";
+        + all: AllLimits = "all";
+    }
+
+    /// `limits.object`.
+    ObjectLimits {
+        checks: Count = "health-checks" Works, "Different active health checks that one object may ask for (100); `--limit object.health-checks`. For this and the others see limits.md.";
+        clusters: Count = "clusters" Works, "Different clusters that one object may lead to (2000); `--limit object.clusters`.";
+    }
+
+    /// `limits.host`.
+    HostLimits {
+        routes: Count = "routes" Works, "Route entries of one host (20000); `--limit host.routes`.";
+        bytes: Count = "bytes" Works, "Bytes of these (16777216); `--limit host.bytes`.";
+    }
+
+    /// `limits.namespace`.
+    NamespaceLimits {
+        routes: Count = "routes" Works, "Route entries of the hosts of one namespace (75000); `--limit namespace.routes`.";
+        bytes: Count = "bytes" Works, "Bytes of the routes and certificates of the hosts of one namespace, and of the CA bundles of its clusters (134217728); `--limit namespace.bytes`.";
+        clusters: Count = "clusters" Works, "Clusters of one namespace (12000); `--limit namespace.clusters`.";
+        endpoints: Count = "endpoints" Works, "Endpoints of the clusters of one namespace (50000); `--limit namespace.endpoints`.";
+        checks: Count = "health-checks" Works, "Active health checks of endpoints of one namespace (2500); `--limit namespace.health-checks`.";
+    }
+
+    /// `limits.all`.
+    AllLimits {
+        routes: Count = "routes" Works, "Route entries of all hosts (300000); `--limit all.routes`.";
+        bytes: Count = "bytes" Works, "Bytes of the routes and certificates of all hosts, and of the CA bundles of all clusters (536870912); `--limit all.bytes`.";
+        clusters: Count = "clusters" Works, "All clusters (40000); `--limit all.clusters`.";
+        endpoints: Count = "endpoints" Works, "Endpoints of all clusters (200000); `--limit all.endpoints`.";
+        checks: Count = "health-checks" Works, "Active health checks of all endpoints (5000); `--limit all.health-checks`.";
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use contour_core::options::{
-    AccessLog, CircuitBreakers, Downstream, HttpRules, Limit, LogFormat, Options, Timeouts,
+    AccessLog, CircuitBreakers, Downstream, HttpRules, Limit, Limits, LogFormat, Options, Timeouts,
     TlsRules, Upstream,
 };
 
 use super::format;
 use super::keys::Configuration;
-use super::value::{Balancer, Cipher, Curve, Format, Text, versions};
+use super::value::{Balancer, Cipher, Count, Curve, Format, Text, versions};
 
 impl Configuration {
     /// Settings of the translation, those that the file has no keys for as they are. `format` is
@@ -26,8 +26,34 @@ impl Configuration {
             http_rules: self.http_rules(),
             tls: self.tls(),
             upstream: Arc::new(self.upstream()),
+            limits: self.limits(options.limits),
             ..options
         }
+    }
+
+    /// How much objects may expand to.
+    pub(super) fn limits(&self, mut limits: Limits) -> Limits {
+        let given = &self.limits;
+        let set = |limit: &mut usize, given: Option<Count>| {
+            if let Some(count) = given {
+                *limit = usize::try_from(count.0).unwrap_or(usize::MAX);
+            }
+        };
+        set(&mut limits.object_checks, given.object.checks);
+        set(&mut limits.object_clusters, given.object.clusters);
+        set(&mut limits.host_routes, given.host.routes);
+        set(&mut limits.host_bytes, given.host.bytes);
+        set(&mut limits.namespace.routes, given.namespace.routes);
+        set(&mut limits.namespace.bytes, given.namespace.bytes);
+        set(&mut limits.namespace.clusters, given.namespace.clusters);
+        set(&mut limits.namespace.endpoints, given.namespace.endpoints);
+        set(&mut limits.namespace.checks, given.namespace.checks);
+        set(&mut limits.all.routes, given.all.routes);
+        set(&mut limits.all.bytes, given.all.bytes);
+        set(&mut limits.all.clusters, given.all.clusters);
+        set(&mut limits.all.endpoints, given.all.endpoints);
+        set(&mut limits.all.checks, given.all.checks);
+        limits
     }
 
     /// What the access logs hold; `format` is that of a flag.

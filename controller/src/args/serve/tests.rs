@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use clap::Parser as _;
 
 use super::super::{Cli, Command};
@@ -71,6 +73,38 @@ fn removals_are_guarded_by_the_share_given_or_not_at_all() {
     assert_eq!(shrink(&["--shrink-guard=0"]), None);
     for wrong in ["--shrink-guard=101%", "--shrink-guard=half", "--shrink-guard-hold=0s"] {
         assert!(parse(&[wrong]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn every_limit_can_be_set_by_a_flag_and_in_the_file_and_the_flag_counts_more() {
+    let mut wanted = contour_core::options::Limits::default();
+    let mut file_text = "limits:\n".to_owned();
+    let mut section = "";
+    for (number, (name, limit)) in (1..).zip(contour_core::options::Limits::NAMED) {
+        let (scope, key) = name.split_once('.').unwrap();
+        if scope != section {
+            writeln!(file_text, "  {scope}:").unwrap();
+            section = scope;
+        }
+        writeln!(file_text, "    {key}: {number}").unwrap();
+        *limit(&mut wanted) = number;
+    }
+    let (_dir, flag) = file(&file_text);
+    let config = serve(&["--source=d", "--insecure", &flag]).unwrap();
+    assert_eq!(config.options.limits, wanted);
+    let flags = ["--limit=all.routes=7, namespace.bytes=8", "--limit", "object.health-checks=9"];
+    let config = serve(&[&["--source=d", "--insecure", &flag], &flags[..]].concat()).unwrap();
+    (wanted.all.routes, wanted.namespace.bytes, wanted.object_checks) = (7, 8, 9);
+    assert_eq!(config.options.limits, wanted);
+    for (flag, told) in [
+        ("--limit=routes=7", "there is no limit \"routes\"; use one of object.health-checks"),
+        ("--limit=all.routes", "must be NAME=N"),
+        ("--limit=all.routes=0", "all.routes must be a whole number from 1"),
+        ("--limit=all.routes=many", "not \"many\""),
+    ] {
+        let error = parse(&[flag]).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
     }
 }
 
