@@ -8,6 +8,8 @@ mod envoys;
 mod handshakes;
 #[path = "fault/input.rs"]
 mod input;
+#[path = "fault/limits.rs"]
+mod limits;
 #[path = "fault/overload.rs"]
 mod overload;
 #[path = "fault/peers.rs"]
