@@ -233,7 +233,7 @@ impl AggregatedDiscoveryService for Service {
     }
 }
 
-/// Asks until the stream ends; whoever then waits for an answer gets none.
+/// Asks until the stream ends; a question that waits for its answer then gets none.
 async fn question(
     questions: Arc<Mutex<mpsc::Receiver<Question>>>,
     mut requests: Streaming<DeltaDiscoveryRequest>,

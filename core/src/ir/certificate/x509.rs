@@ -47,7 +47,7 @@ pub enum X509Error {
     /// The public key is not where it has to be.
     #[error("has a malformed public key")]
     PublicKey,
-    /// The extensions cannot be told apart.
+    /// The list of extensions is not well formed.
     #[error("has malformed extensions")]
     Extensions,
 }
