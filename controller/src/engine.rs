@@ -12,6 +12,7 @@ mod ledger;
 pub(crate) mod observed;
 pub(crate) mod programs;
 pub(crate) mod query;
+mod safeguards;
 mod shrink;
 mod start;
 pub(crate) mod watched;
@@ -48,9 +49,6 @@ const CLOCK: Duration = Duration::from_mins(1);
 /// Changes that are taken up together at most, so that a flood does not delay everything until
 /// its end.
 const TOGETHER: usize = 50_000;
-
-/// What is named where something is said of the source as a whole.
-const SOURCE: &str = "the source";
 
 /// Replaces a resource before it is published, for tests; `None` leaves it as it is.
 pub type Rewrite = Arc<dyn Fn(&Resource) -> Option<Resource> + Send + Sync>;
@@ -130,14 +128,6 @@ impl Engine {
         &self.pipeline
     }
 
-    /// Ends what Envoys keep of what could not be read at the start, as the time would.
-    #[cfg(test)]
-    pub(crate) fn give_up(&mut self) {
-        if let Some(at) = self.start.deadline() {
-            self.stop_keeping(at);
-        }
-    }
-
     /// Works until `stop` is cancelled.
     ///
     /// # Errors
@@ -193,31 +183,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn apply(&mut self, mut batch: Batch) {
-        // Before the source is in sync there is nothing that could be gone.
-        if self.held.is_some() || batch.changes.is_empty() {
-            return self.take_up(batch);
-        }
-        let changes = std::mem::take(&mut batch.changes);
-        let sifted = self.shrink.sift(changes, &self.pipeline, tokio::time::Instant::now());
-        batch.changes = sifted.changes;
-        batch.places.retain(|(object, spans)| spans.is_some() || !self.shrink.holds(object));
-        self.take_up(batch);
-        if sifted.differs {
-            self.tell_source();
-        }
-    }
-
-    /// The time is over for which removals were held back because they were so many.
-    fn remove_held(&mut self, now: tokio::time::Instant) {
-        let due = self.shrink.pass(now);
-        if !due.is_empty() {
-            tracing::warn!(objects = due.len(), "what was held back is removed now");
-            self.take_up(Batch { changes: due, ..Batch::default() });
-        }
-        self.tell_source();
-    }
-
+    /// Takes up what got past the guard.
     fn take_up(&mut self, mut batch: Batch) {
         let started = Instant::now();
         let now = tokio::time::Instant::from_std(started);
@@ -414,15 +380,7 @@ impl Engine {
         // The first publish opens the gate for Envoys, even if there is nothing to serve.
         if report.synced || !resources.is_empty() {
             let resources = self.rewritten(resources);
-            match self.start.gaps() {
-                None => self.parts.ads.publish(self.revision, &resources),
-                Some(gaps) => {
-                    let keys = resources.keys();
-                    let doubtful = keys.filter(|key| self.pipeline.is_doubtful(key, gaps));
-                    let doubtful = doubtful.cloned().collect();
-                    self.parts.ads.publish_partly(self.revision, &resources, &doubtful);
-                }
-            }
+            self.send_out(&resources);
         }
         if report.synced {
             self.parts.synced.send_replace(true);
@@ -470,21 +428,6 @@ impl Engine {
                 micros,
             });
         }
-    }
-
-    /// The time is over for which Envoys keep what could not be read at the start.
-    fn stop_keeping(&mut self, now: tokio::time::Instant) {
-        if self.start.pass(now) {
-            self.parts.ads.release();
-            self.tell_source();
-        }
-    }
-
-    /// Says what there is to say of the source as a whole, if it differs from what was last said.
-    fn tell_source(&mut self) {
-        let mut findings = self.start.findings();
-        findings.extend(self.shrink.findings());
-        self.tell_file(&SOURCE.into(), findings);
     }
 
     fn tell_file(&mut self, file: &Arc<str>, problems: Vec<Diagnostic>) {
