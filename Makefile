@@ -41,7 +41,7 @@ LONG := CONTOUR_WORLDS=100000 CONTOUR_SEQUENCES=100000 CONTOUR_HOSTILE=100000 CO
   CONTOUR_RESTARTS=500 CONTOUR_SHIFTS=100000 \
   CONTOUR_SHIFT_KILLS=all CONTOUR_SHIFT_REQUESTS=1000000 CONTOUR_SHIFT_SPLIT=1
 
-CRATES := contour-core contour-cluster contour contour-deploy contour-tui kubectl-contour contour-tests
+CRATES := contour-core contour-cluster contour contour-deploy contour-files contour-tui kubectl-contour contour-tests
 
 # Flags for the sandbox: make sandbox ARGS='--load 200'
 ARGS ?=

@@ -1,14 +1,14 @@
-//! Reads single files and lists directories; the only part of the source that touches the disk.
+//! What a path leads to.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signature {
+pub struct Signature {
     device: u64,
     inode: u64,
     size: u64,
@@ -16,9 +16,19 @@ pub(super) struct Signature {
     changed: (i64, i64),
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(why) => f.write_str(why),
+            Self::TooLarge(bytes) => write!(f, "it has {bytes} bytes, which is more than is read"),
+            Self::NotText(offset) => write!(f, "it is not UTF-8 text from byte {offset} on"),
+        }
+    }
+}
+
 impl Signature {
     /// How long ago the file was written to; `None` if it says that it is from the future.
-    pub(super) fn age(&self, now: SystemTime) -> Option<Duration> {
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
         let (seconds, nanoseconds) = self.modified;
         let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
         now.duration_since(UNIX_EPOCH + since).ok()
@@ -37,10 +47,13 @@ impl Signature {
 
 /// Which directory a path leads to: a directory that is removed and made again is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity(u64, u64);
+pub struct Identity(u64, u64);
 
 /// The identity of the directory at `path`, symbolic links followed.
-pub(super) fn identity(path: &Path) -> io::Result<Identity> {
+///
+/// # Errors
+/// If nothing is there, or no directory, or the system says no.
+pub fn identity(path: &Path) -> io::Result<Identity> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         Ok(Identity(metadata.dev(), metadata.ino()))
@@ -51,7 +64,7 @@ pub(super) fn identity(path: &Path) -> io::Result<Identity> {
 
 /// What a path was found to be.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub enum Reading {
     /// Nothing is there.
     Missing,
     /// A directory.
@@ -64,7 +77,7 @@ pub(super) enum Reading {
 
 /// Why a file was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// The system says no.
     Unreadable(String),
     /// It has this many bytes, which is too many.
@@ -73,15 +86,19 @@ pub(super) enum Refusal {
     NotText(usize),
 }
 
-/// Reads the file at `path` unless it is larger than `limit` bytes.
-pub(super) fn read(path: &Path, limit: usize) -> Reading {
+/// Reads the file at `path` unless it is larger than `limit` bytes. Never blocks on what is no
+/// regular file.
+pub fn read(path: &Path, limit: usize) -> Reading {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // The name is there, so whoever made it means something by it.
-            let is_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
             let dangles = Refusal::Unreadable("it is a symbolic link to nothing".to_owned());
-            return if is_link { Reading::Refused(nowhere(), dangles) } else { Reading::Missing };
+            return if is_link(path) {
+                Reading::Refused(nowhere(), dangles)
+            } else {
+                Reading::Missing
+            };
         }
         Err(error) => return Reading::Refused(nowhere(), unreadable(&error)),
     };
@@ -114,7 +131,7 @@ pub(super) fn read(path: &Path, limit: usize) -> Reading {
 }
 
 /// The signature of what is at `path`, if it can be had.
-pub(super) fn signature(path: &Path) -> Option<Signature> {
+pub fn signature(path: &Path) -> Option<Signature> {
     fs::metadata(path).ok().map(|metadata| Signature::of(&metadata))
 }
 
@@ -126,88 +143,20 @@ fn unreadable(error: &io::Error) -> Refusal {
     Refusal::Unreadable(error.to_string())
 }
 
+/// Whether the name at `path` is that of a symbolic link.
+pub fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
+}
+
 /// Whether the file at `path` is complete as soon as its name appears: a symbolic link, or a
 /// further hard link. A file that was just created will be written and closed.
-pub(super) fn appears_whole(path: &Path) -> bool {
+pub fn appears_whole(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink() || (m.is_file() && m.nlink() > 1))
-}
-
-/// How long a new file without further hard links may take until it is closed.
-pub(super) const CREATION: Duration = Duration::from_millis(200);
-
-/// Whether a name is that of a manifest.
-pub(super) fn is_manifest(path: &Path) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let known = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-    known && !hidden
-}
-
-/// A listing of a directory and its subdirectories.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// The manifests, each with its signature if it could be had.
-    pub(super) files: Vec<(PathBuf, Option<Signature>)>,
-    /// Directories that could not be listed, and why.
-    pub(super) unreadable: Vec<(PathBuf, String)>,
-}
-
-/// Lists manifests below `root`, in the order of their paths. Hidden names are left out, symbolic
-/// links to directories are not followed (they might lead in circles).
-pub(super) fn list(root: &Path) -> Listing {
-    let mut listing = Listing::default();
-    let mut directories = vec![root.to_path_buf()];
-    while let Some(directory) = directories.pop() {
-        if let Err(error) = list_one(&directory, &mut directories, &mut listing) {
-            // What vanishes while we look at it was not there.
-            if error.kind() != io::ErrorKind::NotFound || directory == root {
-                listing.unreadable.push((directory, error.to_string()));
-            }
-        }
-    }
-    listing.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    listing
-}
-
-fn list_one(
-    directory: &Path,
-    directories: &mut Vec<PathBuf>,
-    listing: &mut Listing,
-) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            directories.push(path);
-        } else if is_manifest(&path) {
-            let signature = signature(&path);
-            listing.files.push((path, signature));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_visible_manifests_are_read() {
-        for (name, expected) in [
-            ("a.yaml", true),
-            ("d/a.yml", true),
-            ("a.json", true),
-            ("a.yaml~", false),
-            (".a.yaml", false),
-            (".a.yaml.swp", false),
-            ("a.txt", false),
-            ("yaml", false),
-        ] {
-            assert_eq!(is_manifest(Path::new(name)), expected, "{name}");
-        }
-    }
 
     #[test]
     fn what_is_not_a_regular_text_file_of_bounded_size_is_refused() {
@@ -225,22 +174,5 @@ mod tests {
             read(Path::new("/dev/null"), 10),
             Reading::Refused(_, Refusal::Unreadable(_))
         ));
-    }
-
-    #[test]
-    fn a_listing_leaves_out_hidden_names_and_is_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b.yaml", "a/z.json", ".git/x.yaml", "a/.x.yaml", "c.txt"] {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
-        let names: Vec<_> = list(dir.path())
-            .files
-            .iter()
-            .map(|(p, _)| p.strip_prefix(dir.path()).unwrap().display().to_string())
-            .collect();
-        assert_eq!(names, ["a/z.json", "b.yaml"]);
     }
 }

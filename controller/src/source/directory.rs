@@ -7,16 +7,19 @@
 //! - A file that is gone for less than 200 ms (editors do that) was never gone.
 //! - Of several files that name an object, the first by path counts; the others are told, and the
 //!   next one takes over when the first goes away.
-//! - If the whole directory goes away, everything stays in force until it is back.
+//! - If the whole directory goes away, everything stays in force until it is back. It may be a
+//!   symbolic link: where that leads to another directory, that is the one.
+//! - Symbolic links to files are read, and looked at each second, for what they lead to is not
+//!   watched. Those to directories are not followed, and told.
 //! - At the start, files that are being written are waited for, up to two seconds.
 //! - At the start there is no last good form. A file that cannot be read then is told as unread
 //!   until it has been whole once, and for a moment anything may be missing.
 
 mod catalog;
 mod pending;
-mod read;
 mod unread;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +28,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use contour_core::manifest::{self, Document, Limits};
+use contour_files::{self as files, Identity, Reading};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use self::catalog::Catalog;
+use self::catalog::{Catalog, Problem};
 use self::pending::Pending;
-use self::read::{Identity, Reading};
 use super::{Batch, SourceError};
 
 /// Signals that may wait between the watcher and us; beyond that we look at everything anew.
@@ -46,6 +49,9 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// How long the start waits at most for files that are being written.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a new file without further hard links may take until it is closed.
+const CREATION: Duration = Duration::from_millis(200);
 
 /// How often we see whether the directory is still the one that we watch.
 const ROOT_CHECK: Duration = Duration::from_secs(1);
@@ -99,10 +105,16 @@ impl Directory {
         };
         // The watcher speaks of absolute paths.
         let root = std::path::absolute(given).map_err(missing)?;
-        let identity = read::identity(&root).map_err(missing)?;
+        let identity = files::identity(&root).map_err(missing)?;
         std::fs::read_dir(&root).map_err(missing)?;
         let mut watcher = watcher(&root, &signals, &overflow).map_err(|e| failed(&e))?;
-        watcher.watch(&root, RecursiveMode::Recursive).map_err(|e| failed(&e))?;
+        watcher.watch(&inside(&root), RecursiveMode::Recursive).map_err(|e| failed(&e))?;
+        if files::is_link(&root)
+            && let Some(parent) = root.parent()
+            && let Err(error) = watcher.watch(parent, RecursiveMode::NonRecursive)
+        {
+            tracing::debug!(%error, "another end of the link is seen within a second only");
+        }
         let state = State {
             given: given.to_path_buf(),
             root,
@@ -111,6 +123,7 @@ impl Directory {
             catalog: Catalog::default(),
             pending: Pending::default(),
             overflow,
+            links: BTreeSet::new(),
             limits: Limits::default(),
         };
         let thread = std::thread::Builder::new()
@@ -137,6 +150,12 @@ impl Drop for Directory {
             tracing::error!("the directory watcher had panicked");
         }
     }
+}
+
+/// The directory that `root` leads to: a watch on the bare name of a symbolic link would be one on
+/// the link.
+fn inside(root: &Path) -> PathBuf {
+    root.join("")
 }
 
 /// A watcher that puts what matters into `signals` and never blocks: if there is no room,
@@ -186,7 +205,8 @@ fn translate(root: &Path, event: notify::Result<Event>) -> Vec<Signal> {
 /// Leaves out what cannot concern us. Kubernetes swaps the content of a mounted ConfigMap by
 /// renaming the link `..data`, through which the visible names lead.
 fn sift(root: &Path, path: PathBuf, signal: fn(PathBuf) -> Signal) -> Option<Signal> {
-    let inside = path.strip_prefix(root).unwrap_or(&path);
+    // What stands beside a root that is a link is nothing to us.
+    let inside = path.strip_prefix(root).ok()?;
     if inside.file_name().is_some_and(|name| name == "..data") {
         return Some(Signal::Everything);
     }
@@ -195,7 +215,7 @@ fn sift(root: &Path, path: PathBuf, signal: fn(PathBuf) -> Signal) -> Option<Sig
         return None;
     }
     let plausible = inside.as_os_str().is_empty()
-        || read::is_manifest(&path)
+        || files::is_manifest(&path)
         // A directory may be called anything, and what is gone cannot be asked.
         || matches!(signal(PathBuf::new()), Signal::Gone(_) | Signal::Directory(_))
         || path.is_dir();
@@ -213,6 +233,8 @@ struct State {
     catalog: Catalog,
     pending: Pending,
     overflow: Arc<AtomicBool>,
+    /// Files that are symbolic links.
+    links: BTreeSet<PathBuf>,
     limits: Limits,
 }
 
@@ -245,7 +267,7 @@ impl State {
             if now >= root_check {
                 root_check = now + ROOT_CHECK;
                 self.check_root();
-                self.check_unread();
+                self.check_unseen();
             }
             self.work(now);
             if now >= settle {
@@ -263,7 +285,7 @@ impl State {
         let end = Instant::now() + PATIENCE;
         while !batches.is_closed() && Instant::now() < end {
             let now = SystemTime::now();
-            let files = read::list(&self.root).files;
+            let files = files::list(&self.root).files;
             let ages = files.iter().filter_map(|(_, signature)| signature.as_ref()?.age(now));
             match ages.min().and_then(|age| QUIET.checked_sub(age)) {
                 Some(left) if !left.is_zero() => std::thread::sleep(left),
@@ -276,12 +298,13 @@ impl State {
     fn note(&mut self, signal: Signal) {
         let now = Instant::now();
         match signal {
+            Signal::Touched(path) | Signal::Created(path) if path == self.root => self.check_root(),
             Signal::Touched(path) if path.is_dir() => self.pending.directory(path, now),
             Signal::Touched(path) => self.pending.look(path, now, Duration::ZERO),
-            Signal::Created(path) if read::appears_whole(&path) => {
+            Signal::Created(path) if files::appears_whole(&path) => {
                 self.pending.look(path, now, Duration::ZERO);
             }
-            Signal::Created(path) => self.pending.look(path, now, read::CREATION),
+            Signal::Created(path) => self.pending.look(path, now, CREATION),
             Signal::Directory(path) => self.pending.directory(path, now),
             Signal::Attributes(path) => {
                 if self.catalog.was_refused(&path) || self.catalog.is_troubled(&self.shown(&path)) {
@@ -293,6 +316,8 @@ impl State {
                     // Whatever is there under the same name is another directory.
                     self.watched = None;
                     self.check_root();
+                } else if self.catalog.is_troubled(&self.shown(&path)) {
+                    self.catalog.problem(&self.shown(&path), None);
                 }
                 for file in self.catalog.below(&path) {
                     self.catalog.vanish(&file);
@@ -334,7 +359,14 @@ impl State {
 
     fn look(&mut self, path: &Path) {
         let shown = self.shown(path);
-        match read::read(path, self.limits.bytes) {
+        let is_link = path != self.root && files::is_link(path);
+        if !is_link {
+            self.links.remove(path);
+        } else if files::is_manifest(path) {
+            self.links.insert(path.to_path_buf());
+        }
+        match files::read(path, self.limits.bytes) {
+            Reading::Directory if is_link => self.catalog.problem(&shown, Some(Problem::Link)),
             Reading::Directory => self.scan(path),
             Reading::Missing => {
                 for file in self.catalog.below(path) {
@@ -342,7 +374,7 @@ impl State {
                     self.pending.vanished(file.to_path_buf(), Instant::now());
                 }
             }
-            _ if !read::is_manifest(path) => {}
+            _ if !files::is_manifest(path) => {}
             Reading::Refused(signature, refusal) => {
                 self.pending.appeared(path);
                 self.catalog.refuse(path, &shown, (signature, refusal));
@@ -370,12 +402,14 @@ impl State {
 
     /// Reads what is new or different below a directory, and notes what is gone.
     fn scan(&mut self, directory: &Path) {
-        let listing = read::list(directory);
-        let troubled: Vec<_> = listing
-            .unreadable
-            .iter()
-            .map(|(path, why)| (path.as_path(), self.shown(path), why))
-            .collect();
+        let listing = files::list(directory);
+        let unreadable = listing.unreadable.iter().map(|(path, why)| {
+            let what = format!("the directory cannot be read: {why}");
+            (path.as_path(), self.shown(path), Problem::Unreadable(what))
+        });
+        let links = listing.links.iter();
+        let links = links.map(|path| (path.as_path(), self.shown(path), Problem::Link));
+        let troubled: Vec<_> = unreadable.chain(links).collect();
         let prefix = self.shown(directory);
         for shown in self.catalog.troubled_directories() {
             let solved = Path::new(shown.as_ref()).starts_with(&prefix)
@@ -384,16 +418,16 @@ impl State {
                 self.catalog.problem(&shown, None);
             }
         }
-        for (_, shown, why) in &troubled {
-            let message = format!("the directory cannot be read: {why}");
-            self.catalog.problem(shown, Some(&message));
+        let unknown: Vec<_> = troubled.iter().map(|(path, ..)| *path).collect();
+        for (_, shown, problem) in troubled {
+            self.catalog.problem(&shown, Some(problem));
         }
         for known in self.catalog.below(directory) {
             let listed =
                 listing.files.binary_search_by(|(path, _)| path.as_path().cmp(&known)).is_ok();
             // What stands in a directory that cannot be listed is not known to be gone.
-            let unknown = troubled.iter().any(|(d, ..)| known.starts_with(d));
-            if !listed && !unknown {
+            let is_unknown = unknown.iter().any(|directory| known.starts_with(directory));
+            if !listed && !is_unknown {
                 self.catalog.vanish(&known);
                 self.pending.vanished(known.to_path_buf(), Instant::now());
             }
@@ -405,16 +439,17 @@ impl State {
         }
     }
 
-    /// Looks again at that of which nothing is known: what made it unreadable may have ended where
-    /// no watch sees it.
-    fn check_unread(&mut self) {
+    /// Looks again where no watch sees what happens: at the ends of links, and at that of which
+    /// nothing is known yet, for what made it unreadable may end anywhere.
+    fn check_unseen(&mut self) {
         let unread = self.catalog.unread();
-        let files: Vec<_> = unread.files().cloned().collect();
+        let mut unseen: BTreeSet<PathBuf> = unread.files().map(|path| path.to_path_buf()).collect();
+        unseen.extend(self.links.iter().cloned());
         if unread.has_directories() {
             self.scan(&self.root.clone());
         }
-        for path in files {
-            if !self.catalog.is_current(&path, read::signature(&path)) {
+        for path in unseen {
+            if !self.catalog.is_current(&path, files::signature(&path)) {
                 self.look(&path);
             }
         }
@@ -424,21 +459,21 @@ impl State {
     /// is there now.
     fn check_root(&mut self) {
         let shown = self.given.display().to_string();
-        let found = read::identity(&self.root).ok();
+        let found = files::identity(&self.root).ok();
         if found.is_some() && found == self.watched {
             return;
         }
         // The old watch may already be gone with its directory.
-        let _unwatched = self.watcher.unwatch(&self.root);
+        let _unwatched = self.watcher.unwatch(&inside(&self.root));
         self.watched = None;
         self.pending.forget_gone();
         let Some(identity) = found else {
             let message =
                 "the directory is gone; everything that it said stays in force until it is back";
-            self.catalog.problem(&shown, Some(message));
+            self.catalog.problem(&shown, Some(Problem::Unreadable(message.to_owned())));
             return;
         };
-        match self.watcher.watch(&self.root, RecursiveMode::Recursive) {
+        match self.watcher.watch(&inside(&self.root), RecursiveMode::Recursive) {
             Ok(()) => {
                 self.watched = Some(identity);
                 self.catalog.problem(&shown, None);
@@ -446,7 +481,7 @@ impl State {
             }
             Err(error) => {
                 let message = format!("the directory cannot be watched: {error}");
-                self.catalog.problem(&shown, Some(&message));
+                self.catalog.problem(&shown, Some(Problem::Unreadable(message)));
             }
         }
     }

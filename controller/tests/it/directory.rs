@@ -309,6 +309,107 @@ async fn files_that_cannot_be_read_are_told_and_their_objects_kept() {
     assert_eq!(watched.next().await, [applied("a", 2), problem("a.yaml", &[])]);
 }
 
+/// A directory `real` with a file, and a link to it, which is watched.
+async fn behind_a_link() -> (TempDir, Watched) {
+    let outer = tempfile::tempdir().unwrap();
+    fs::create_dir(outer.path().join("real")).unwrap();
+    fs::write(outer.path().join("real/a.yaml"), service("a", 1)).unwrap();
+    let link = outer.path().join("link");
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    let (sender, batches) = mpsc::channel(16);
+    let directory = Directory::start(&link, sender).unwrap();
+    let mut watched = Watched { dir: tempfile::tempdir().unwrap(), batches, _directory: directory };
+    assert_eq!(seen(&watched.batch().await), [applied("a", 1)]);
+    (outer, watched)
+}
+
+#[tokio::test]
+async fn a_directory_that_is_a_symbolic_link_is_watched_like_any_other() {
+    let (outer, mut watched) = behind_a_link().await;
+    let path = |name: &str| outer.path().join(name);
+    fs::write(path("real/a.yaml"), service("a", 2)).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 2)]);
+    fs::write(path("link/b.yaml"), service("b", 1)).unwrap();
+    assert_eq!(watched.next().await, [applied("b", 1)]);
+    fs::create_dir(path("real/sub")).unwrap();
+    fs::write(path("real/sub/c.yaml"), service("c", 1)).unwrap();
+    assert_eq!(watched.next().await, [applied("c", 1)]);
+    // What happens beside the link is nothing to us.
+    fs::write(path("beside.yaml"), service("beside", 1)).unwrap();
+    fs::remove_file(path("real/b.yaml")).unwrap();
+    assert_eq!(watched.next().await, [Seen::Deleted("b".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_link_that_is_turned_to_another_directory_is_followed() {
+    use std::os::unix::fs::symlink;
+    let (outer, mut watched) = behind_a_link().await;
+    let path = |name: &str| outer.path().join(name);
+    fs::create_dir(path("next")).unwrap();
+    fs::write(path("next/a.yaml"), service("a", 2)).unwrap();
+    symlink("next", path("aside")).unwrap();
+    fs::rename(path("aside"), path("link")).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 2)]);
+    fs::write(path("next/a.yaml"), service("a", 3)).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 3)]);
+    // The old one is watched no longer; a link to nothing is a directory that is gone.
+    fs::write(path("real/a.yaml"), service("a", 9)).unwrap();
+    fs::remove_file(path("link")).unwrap();
+    assert_eq!(watched.next().await, [problem("link", &[Code::FileUnreadable])]);
+    symlink("real", path("link")).unwrap();
+    let mut told = watched.next().await;
+    while told.len() < 2 {
+        told.extend(watched.next().await);
+    }
+    assert_eq!(told, [applied("a", 9), problem("link", &[])]);
+}
+
+#[tokio::test]
+async fn the_ends_of_links_to_files_are_looked_at_too() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("original.txt");
+    fs::write(&target, service("a", 1)).unwrap();
+    let (mut watched, _) = Watched::new(&[]).await;
+    symlink(&target, watched.path("a.yaml")).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 1)]);
+    fs::write(&target, service("a", 2)).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 2)]);
+    fs::remove_file(&target).unwrap();
+    assert_eq!(watched.next().await, [problem("a.yaml", &[Code::FileUnreadable])]);
+    fs::write(&target, service("a", 3)).unwrap();
+    assert_eq!(watched.next().await, [applied("a", 3), problem("a.yaml", &[])]);
+    fs::remove_file(watched.path("a.yaml")).unwrap();
+    assert_eq!(watched.next().await, [Seen::Deleted("a".to_owned())]);
+}
+
+#[tokio::test]
+async fn links_to_directories_are_told_and_not_followed_not_even_in_circles() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("b.yaml"), service("b", 1)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.yaml"), service("a", 1)).unwrap();
+    symlink(".", dir.path().join("circle")).unwrap();
+    symlink(dir.path(), dir.path().join("circle.yaml")).unwrap();
+    let (sender, batches) = mpsc::channel(16);
+    let directory = Directory::start(dir.path(), sender).unwrap();
+    let mut watched = Watched { dir, batches, _directory: directory };
+    let link = |name: &str| problem(name, &[Code::LinkNotFollowed]);
+    let first = watched.any().await;
+    assert_eq!(seen(&first), [applied("a", 1), link("circle"), link("circle.yaml")]);
+    // Whoever holds what stands behind it does not hold it by this directory.
+    assert_eq!(first.unread.unwrap().parts.len(), 0);
+    symlink(outside.path(), watched.path("team")).unwrap();
+    assert_eq!(watched.next().await, [link("team")]);
+    fs::remove_file(watched.path("team")).unwrap();
+    assert_eq!(watched.next().await, [problem("team", &[])]);
+    fs::remove_file(watched.path("circle.yaml")).unwrap();
+    assert_eq!(watched.next().await, [problem("circle.yaml", &[])]);
+    fs::write(watched.path("circle.yaml"), service("c", 1)).unwrap();
+    assert_eq!(watched.next().await, [applied("c", 1)]);
+}
+
 /// A Service cut off in its middle.
 fn cut(name: &str) -> String {
     service(name, 1).replace("}]}", "")

@@ -84,6 +84,9 @@ codes! {
     AgeIgnored "CTR013" Warning
         "A file gives an object a time of creation; it is ignored, since anybody can write any time into a file."
         "Nothing to do: the object is served, and the time decides nothing.";
+    LinkNotFollowed "CTR014" Warning
+        "A symbolic link leads to a directory; it is not followed, since links may lead in circles."
+        "Put the directory itself there, or link its files one by one.";
 
     FqdnMissing "CTR101" Error
         "A root IngressRoute names no host."

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use contour_core::api::Object;
 use contour_core::manifest::{self, Limits, Manifest};
 use contour_core::name::{Kind, ObjectRef};
+use contour_files::Reading;
 use serde_json::Value;
 
 use super::change::{self, Field};
@@ -64,14 +65,14 @@ impl Directory {
     /// Reads what differs from the last time. A file that cannot be read, or is half-written,
     /// counts as it was, as it does for the controller.
     pub fn refresh(&mut self) {
-        let mut paths = Vec::new();
-        list(&self.path, &mut paths);
+        let listing = contour_files::list(&self.path);
+        let paths: Vec<PathBuf> = listing.files.into_iter().map(|(path, _)| path).collect();
         let shown: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
         self.texts.retain(|file, _| shown.contains(file));
         self.manifests.retain(|file, _| shown.contains(file));
         self.objects.retain(|_, standing| shown.contains(&standing.file));
         for (path, file) in paths.iter().zip(shown) {
-            let Ok(text) = std::fs::read_to_string(path) else {
+            let Reading::Text(_, text) = contour_files::read(path, Limits::default().bytes) else {
                 continue;
             };
             if self.texts.get(&file) != Some(&text) {
@@ -136,30 +137,6 @@ impl Directory {
                 (Some(old), Some(new)) => change::between(&old.fields, &new.fields, secret),
                 (Some(_) | None, Some(_) | None) => Vec::new(),
             },
-        }
-    }
-}
-
-/// The manifests below a directory, as the controller's source reads them: hidden names are left
-/// out, everything is in order.
-fn list(directory: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return;
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
-        })
-        .collect();
-    paths.sort();
-    for path in paths {
-        let is_manifest =
-            path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if path.is_dir() {
-            list(&path, found);
-        } else if is_manifest && path.is_file() {
-            found.push(path);
         }
     }
 }

@@ -11,13 +11,21 @@ use contour_tests::sources::{rust_files, without_tests};
 const CRATES: &[(&str, &str, &[&str])] = &[
     ("contour-core", "core", &[]),
     ("contour-cluster", "core/cluster", &["contour-core"]),
-    ("contour", "controller", &["contour-core", "contour-cluster"]),
+    ("contour-files", "files", &[]),
+    ("contour", "controller", &["contour-core", "contour-cluster", "contour-files"]),
     ("contour-deploy", "deploy", &[]),
     ("contour-tui", "tui", &["contour-core"]),
     (
         "kubectl-contour",
         "kubectl-contour",
-        &["contour-core", "contour-cluster", "contour-deploy", "contour-tui", "contour"],
+        &[
+            "contour-core",
+            "contour-cluster",
+            "contour-deploy",
+            "contour-files",
+            "contour-tui",
+            "contour",
+        ],
     ),
 ];
 

@@ -11,8 +11,8 @@ use contour_core::diagnostic::{Code, Diagnostic, Location};
 use contour_core::manifest::{Document, Manifest, Spans};
 use contour_core::name::{FieldPath, ObjectRef};
 use contour_core::pipeline::Change;
+use contour_files::{Refusal, Signature};
 
-use super::read::{Refusal, Signature};
 use super::unread::Unread;
 use crate::source::Batch;
 
@@ -47,6 +47,33 @@ struct Claim {
     by: Vec<Arc<Path>>,
     /// The file whose form of the object is in force.
     in_force: Option<Arc<Path>>,
+}
+
+/// What is wrong with a directory.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// It cannot be read or watched; what happened.
+    Unreadable(String),
+    /// It is a symbolic link below the directory that is watched.
+    Link,
+}
+
+impl Problem {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unreadable(_) => Code::FileUnreadable,
+            Self::Link => Code::LinkNotFollowed,
+        }
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::Unreadable(what) => what,
+            Self::Link => {
+                "this is a symbolic link to a directory, which is not followed".to_owned()
+            }
+        }
+    }
 }
 
 /// The files of a directory and the objects that they name.
@@ -197,17 +224,17 @@ impl Catalog {
     }
 
     /// Something is wrong with a directory (or, with `None`, no longer is).
-    pub(super) fn problem(&mut self, shown: &str, message: Option<&str>) {
+    pub(super) fn problem(&mut self, shown: &str, problem: Option<Problem>) {
         let told = self.others.contains_key(shown);
-        match message {
-            Some(_) => self.unread.missed_directory(shown),
-            None => self.unread.done_directory(shown),
+        match problem {
+            Some(Problem::Unreadable(_)) => self.unread.missed_directory(shown),
+            Some(Problem::Link) | None => self.unread.done_directory(shown),
         }
-        let diagnostic = message.map(|message| Diagnostic {
-            code: Code::FileUnreadable,
+        let diagnostic = problem.map(|problem| Diagnostic {
+            code: problem.code(),
             object: None,
             field: FieldPath::root(),
-            message: message.to_owned(),
+            message: problem.message(),
             hint: None,
             location: Some(start_of(shown)),
         });
@@ -451,23 +478,16 @@ fn duplicate(reference: &ObjectRef, place: Option<Location>, first: &str) -> Dia
 }
 
 fn refused(shown: &str, refusal: &Refusal) -> Diagnostic {
-    let (code, message) = match refusal {
-        Refusal::Unreadable(why) => {
-            (Code::FileUnreadable, format!("the file cannot be read: {why}"))
-        }
-        Refusal::TooLarge(bytes) => (
-            Code::ManifestTooLarge,
-            format!("the file has {bytes} bytes, which is more than is read"),
-        ),
-        Refusal::NotText(offset) => {
-            (Code::ManifestSyntax, format!("the file is not UTF-8 text from byte {offset} on"))
-        }
+    let code = match refusal {
+        Refusal::Unreadable(_) => Code::FileUnreadable,
+        Refusal::TooLarge(_) => Code::ManifestTooLarge,
+        Refusal::NotText(_) => Code::ManifestSyntax,
     };
     Diagnostic {
         code,
         object: None,
         field: FieldPath::root(),
-        message,
+        message: format!("the file cannot be read: {refusal}"),
         hint: None,
         location: Some(start_of(shown)),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use contour_core::api::{IngressRoute, Object};
 use contour_core::diagnostic::{Diagnostic, Severity};
 use contour_core::manifest::{self, Limits};
 use contour_core::name::{Kind as ObjectKind, ObjectName};
+use contour_files::Reading;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Standing;
@@ -102,8 +103,21 @@ impl Catalog {
         let mut seen = Seen::default();
         let mut files = Vec::new();
         if fs::metadata(&self.root).map_err(|error| cannot(&error))?.is_dir() {
-            list(&self.root, &mut files, &mut seen.unread).map_err(|error| cannot(&error))?;
-            files.sort_unstable();
+            let listing = contour_files::list(&self.root);
+            for (path, error) in &listing.unreadable {
+                if *path == self.root {
+                    return Err(cannot(error));
+                }
+                seen.unread.push(format!("{} cannot be read: {error}", path.display()));
+            }
+            let links = listing.links.iter();
+            seen.unread.extend(links.map(|path| {
+                format!(
+                    "{} is a symbolic link to a directory, which is not followed",
+                    path.display()
+                )
+            }));
+            files.extend(listing.files.into_iter().map(|(path, _)| path));
         } else {
             files.push(self.root.clone());
             text(&self.root).map_err(|error| cannot(&error))?;
@@ -163,35 +177,10 @@ fn place(diagnostic: &Diagnostic) -> String {
 
 /// The text of a regular file of bounded size.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    let limit = Limits::default().bytes as u64;
-    // A pipe would block the reader for ever, a device might never end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+    match contour_files::read(path, Limits::default().bytes) {
+        Reading::Text(_, text) => Ok(text),
+        Reading::Missing => Err(io::ErrorKind::NotFound.into()),
+        Reading::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        Reading::Refused(_, refusal) => Err(io::Error::other(refusal.to_string())),
     }
-    let mut text = String::new();
-    if fs::File::open(path)?.take(limit + 1).read_to_string(&mut text)? as u64 > limit {
-        return Err(io::Error::other(format!("it has more than {limit} bytes")));
-    }
-    Ok(text)
-}
-
-/// The manifests below a directory.
-fn list(directory: &Path, files: &mut Vec<PathBuf>, unread: &mut Vec<String>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            match list(&path, files, unread) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => unread.push(format!("{} cannot be read: {error}", path.display())),
-            }
-        } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
