@@ -270,9 +270,11 @@ impl Session {
         let desired = view.catalog.desired(&source(kind, name), self.group);
         let refused = desired.refused;
         let holds_nothing = entry.acked.is_none() && entry.flight.is_none();
+        // Who asks again for what it has does not have it any more, and waits for an answer.
+        let keeps = entry.acked.is_some() && !entry.asked;
         let verdict = match desired.resource {
-            _ if desired.kept && entry.acked.is_some() && !entry.asked => Verdict::Settle,
-            None if entry.acked.is_some() && self.is_spared(kind, name) => Verdict::Settle,
+            _ if keeps && desired.kept => Verdict::Settle,
+            None if keeps && self.is_spared(kind, name) => Verdict::Settle,
             Some(resource) => self.judge_resource(resource, name, entry, view),
             // A secret that Envoy refused under a host's name must leave its memory.
             None if entry.asked && (holds_nothing || kind == ResourceType::Secret) => Verdict::Deny,

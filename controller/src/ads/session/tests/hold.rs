@@ -231,6 +231,18 @@ fn hosts_that_come_back_take_with_them_the_reason_to_spare_the_others() {
 }
 
 #[test]
+fn who_asks_again_for_what_it_keeps_is_answered() {
+    let mut lab = Lab::ready();
+    lab.reconnect_guarded(Shrink::default());
+    let held = hosts(0..20);
+    reconnect(&mut lab, &held.iter().collect::<Vec<_>>());
+    assert_eq!(lab.sent(), "lds (empty)");
+    lab.ack_all();
+    lab.subscribe(Route, &["h03"]);
+    assert_eq!(lab.sent(), "rds -h03");
+}
+
+#[test]
 fn a_small_share_is_removed_when_all_has_been_heard() {
     let mut lab = Lab::ready();
     lab.publish(&hosts(0..10), &[]);
