@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use contour_core::xds::{Resource, ResourceType};
-use envoy_types::pb::envoy::config::bootstrap::v3::{Bootstrap, bootstrap};
+use contour_core::xds::{Resource, ResourceType, gate};
+use envoy_types::pb::envoy::config::bootstrap::v3::{
+    Bootstrap, LayeredRuntime, RuntimeLayer, bootstrap, runtime_layer,
+};
 use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
 use envoy_types::pb::envoy::config::core::v3::{
-    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, Node, SocketAddress,
-    TransportSocket, address, api_config_source, config_source, socket_address, transport_socket,
+    AggregatedConfigSource, ApiConfigSource, ApiVersion, ConfigSource, DataSource, Node,
+    SocketAddress, TransportSocket, address, api_config_source, config_source, data_source,
+    socket_address, transport_socket,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::{
@@ -33,8 +36,11 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpPro
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CommonTlsContext, DownstreamTlsContext, Secret, TlsCertificate, secret,
 };
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Any, Struct, Value};
 use prost::{Message, Name};
+
+use crate::certificates::authority;
 
 /// Worlds that are validated together.
 #[derive(Default)]
@@ -119,8 +125,21 @@ impl Batch {
                 ads_config: Some(ads_source()),
                 ..bootstrap::DynamicResources::default()
             }),
+            layered_runtime: Some(runtime()),
             ..Bootstrap::default()
         }
+    }
+}
+
+/// Regular expressions may be as large as `contour bootstrap` lets them be.
+fn runtime() -> LayeredRuntime {
+    let size = Value { kind: Some(Kind::NumberValue(1_048_576.0)) };
+    let fields = [("re2.max_program_size.error_level".to_owned(), size)].into();
+    LayeredRuntime {
+        layers: vec![RuntimeLayer {
+            name: "static".to_owned(),
+            layer_specifier: Some(runtime_layer::LayerSpecifier::StaticLayer(Struct { fields })),
+        }],
     }
 }
 
@@ -306,6 +325,10 @@ impl World {
 
     fn inline_secrets(&self, context: &mut CommonTlsContext) -> Result<()> {
         for source in std::mem::take(&mut context.tls_certificate_sds_secret_configs) {
+            if source.name == gate::SECRET {
+                context.tls_certificates.push(at_gate());
+                continue;
+            }
             let secret = self.secrets.get(&source.name);
             let Some(secret::Type::TlsCertificate(certificate)) =
                 secret.and_then(|s| s.r#type.clone())
@@ -348,6 +371,20 @@ fn nowhere() -> ScopedRouteConfiguration {
 
 fn pack<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+/// What a controller shows at the gate first is made by its xDS server, so it is no part of a world.
+fn at_gate() -> TlsCertificate {
+    let pair = authority().leaf(&["gate.invalid"]);
+    let inline = |text: String| {
+        let specifier = Some(data_source::Specifier::InlineString(text));
+        Some(DataSource { specifier, ..DataSource::default() })
+    };
+    TlsCertificate {
+        certificate_chain: inline(pair.certificate),
+        private_key: inline(pair.key),
+        ..TlsCertificate::default()
+    }
 }
 
 /// Every certificate in a filter chain of its own: there Envoy looks at them.
