@@ -5,10 +5,7 @@
 //! [`SECRET`], a name that no client can ask for, and under the name of a host only once that Envoy
 //! has acknowledged it. Never bound, never changed by a host.
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use envoy_types::pb::envoy::config::listener::v3 as listener;
-use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as direct_response;
+use std::net::Ipv4Addr;
 
 use super::resource::{Resource, ResourceKey, ResourceType};
 use super::{proto, tls};
@@ -30,25 +27,9 @@ pub const SECRET: &str = concat!(
 
 /// The listener, with the TLS parameters of those that serve.
 pub(super) fn listener(rules: &TlsRules) -> Resource {
-    let filter = listener::Filter {
-        name: "envoy.filters.network.direct_response".to_owned(),
-        config_type: Some(listener::filter::ConfigType::TypedConfig(proto::any(
-            &direct_response::Config::default(),
-        ))),
-    };
-    let chain = listener::FilterChain {
-        filters: vec![filter],
-        transport_socket: Some(tls::gate_socket(SECRET, rules)),
-        ..listener::FilterChain::default()
-    };
-    let message = listener::Listener {
-        name: LISTENER.to_owned(),
-        // Never bound, but listeners may not share an address; those that warm have port 1.
-        address: Some(proto::tcp_address(IpAddr::V4(Ipv4Addr::new(127, 255, 0, 0)), 2)),
-        bind_to_port: Some(proto::bool_value(false)),
-        filter_chains: vec![chain],
-        ..listener::Listener::default()
-    };
+    // Those that warm have port 1.
+    let address = (Ipv4Addr::new(127, 255, 0, 0), 2);
+    let message = proto::unbound_listener(LISTENER, address, tls::gate_socket(SECRET, rules));
     proto::resource(ResourceKey::new(ResourceType::Listener, LISTENER), &message, Vec::new())
 }
 

@@ -1,8 +1,11 @@
 //! Small pieces of Envoy configuration that several resources need.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3 as listener;
+use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as direct_response;
 use envoy_types::pb::google::protobuf;
 use prost::{Message, Name};
 
@@ -59,6 +62,33 @@ pub(super) fn tcp_address(address: std::net::IpAddr, port: u16) -> core::Address
             port_specifier: Some(core::socket_address::PortSpecifier::PortValue(port.into())),
             ..core::SocketAddress::default()
         })),
+    }
+}
+
+/// A listener that binds no port, for the sake of the secrets that its TLS fetches. Listeners may
+/// not share an address, though this one is never bound.
+pub(super) fn unbound_listener(
+    name: &str,
+    (address, port): (Ipv4Addr, u16),
+    transport_socket: core::TransportSocket,
+) -> listener::Listener {
+    let filter = listener::Filter {
+        name: "envoy.filters.network.direct_response".to_owned(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(any(
+            &direct_response::Config::default(),
+        ))),
+    };
+    let chain = listener::FilterChain {
+        filters: vec![filter],
+        transport_socket: Some(transport_socket),
+        ..listener::FilterChain::default()
+    };
+    listener::Listener {
+        name: name.to_owned(),
+        address: Some(tcp_address(address.into(), port)),
+        bind_to_port: Some(bool_value(false)),
+        filter_chains: vec![chain],
+        ..listener::Listener::default()
     }
 }
 

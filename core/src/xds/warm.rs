@@ -6,10 +6,9 @@
 //! own share the fetched secrets with it (docs/decisions/0008-warm-certificates.md).
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use envoy_types::pb::envoy::config::listener::v3 as listener;
-use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as direct_response;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::resource::{Resource, ResourceKey, ResourceType};
@@ -38,29 +37,13 @@ impl Bucket {
     /// The listener that fetches the certificates of these hosts.
     pub fn listener(self, hosts: &BTreeSet<Fqdn>) -> Resource {
         let key = self.key();
-        let filter = listener::Filter {
-            name: "envoy.filters.network.direct_response".to_owned(),
-            config_type: Some(listener::filter::ConfigType::TypedConfig(proto::any(
-                &direct_response::Config::default(),
-            ))),
-        };
         let names = hosts.iter().map(ToString::to_string).collect();
-        let chain = listener::FilterChain {
-            filters: vec![filter],
-            transport_socket: Some(tls::warming_socket(names)),
-            ..listener::FilterChain::default()
-        };
-        // Never bound, but listeners may not share an address.
         let [high, low] = self.0.to_be_bytes();
-        let address = IpAddr::V4(Ipv4Addr::new(127, 255, high, low));
+        let address = Ipv4Addr::new(127, 255, high, low);
         let message = listener::Listener {
-            name: key.name.to_string(),
-            address: Some(proto::tcp_address(address, 1)),
-            bind_to_port: Some(proto::bool_value(false)),
             // One set of statistics for all of them.
             stat_prefix: "warm".to_owned(),
-            filter_chains: vec![chain],
-            ..listener::Listener::default()
+            ..proto::unbound_listener(&key.name, (address, 1), tls::warming_socket(names))
         };
         proto::resource(key, &message, Vec::new())
     }

@@ -156,7 +156,7 @@ impl Session {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
+    fn note_refusal(&mut self, key: &ResourceKey, name: &Arc<str>, parked: Parked) {
         let Parked { version, message, .. } = &parked;
         self.events.push(Event::Rejected {
             node: Arc::clone(&self.node.id),

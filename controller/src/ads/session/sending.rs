@@ -160,7 +160,7 @@ impl Session {
         }
         let alone = self.travels_alone(kind);
         let mut batch = Batch::new(self, alone);
-        let is_bulk = !alone && self.types.get(kind).pending.len() > ALONE;
+        let is_bulk = self.types.get(kind).pending.len() > ALONE;
         batch.bulk = is_bulk && kind != ResourceType::Endpoint;
         if is_bulk {
             batch.max_resources = self.types.get(kind).pace.resources(self.batch_resources);
